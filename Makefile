@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# memfd-private: every command of the workbench. `make help` lists them. Recipes call the scripts in
+# tools/workbench; everything they make goes under build/.
+
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+# The recipes share build trees: one at a time, whatever -j says; each build is parallel in itself.
+.NOTPARALLEL:
+
+W := tools/workbench
+Q := tools/testing/selftests/kvm/qemu
+
+# Variables that a user may set, with their meaning for `make help`.
+VARS := DIR CMD SMP MEM KERNEL HOST_ARGS MACHINE_ARGS CPU_ARGS ICOUNT GUEST GUEST_MEM GUEST_SMP FIRMWARE \
+	MEMORY N LOAD T TIMEOUT DEBUG J DISCARD
+unknown := $(strip $(foreach v,$(filter-out MAKEFLAGS MAKEOVERRIDES SHELL $(VARS),$(.VARIABLES)),\
+	$(if $(filter command% override%,$(origin $(v))),$(filter-out -%,$(v)))))
+ifneq ($(filter-out GNUMAKEFLAGS,$(unknown)),)
+$(error unknown variable: $(unknown) (known: $(VARS)))
+endif
+ifneq ($(filter-out 0 1,$(DEBUG)),)
+$(error DEBUG=$(DEBUG): 0 or 1)
+endif
+
+ifeq ($(DEBUG),1)
+KERNEL ?= $(CURDIR)/build/linux-dbg-o/arch/x86/boot/bzImage
+host-kernel := debug
+else
+host-kernel := kernel
+endif
+export $(VARS)
+
+.PHONY: all
+all: host guest-6.1 selftests ## build everything that `make run` and `make check` need
+
+##@ Run
+
+.PHONY: run check soak exec shell bench
+run: host guest-6.1 ## boot the emulated SEV host and an SEV guest in it; report in build/report/run.json
+	@$W/run.sh
+
+check: all debug ## run all tests; the last line is "N passed, N failed, N skipped"
+	@$W/check.sh
+
+soak: host guest-6.1 ## boot N plain guests in a row: SeaBIOS and OVMF, SMP 1 and 2 (LOAD=1: beside a busy machine)
+	@$W/soak.sh
+
+exec: host ## run CMD as root in the emulated host, with DIR visible at /mnt
+	@test -n '$(DIR)' -a -n "$$CMD" || { echo "make exec: DIR=<folder> CMD='<command>' are needed" >&2; exit 2; }
+	@$Q/host.sh "$$DIR" "$$CMD"
+
+shell: host ## an interactive shell in the emulated host (DIR at /mnt; leave with exit)
+	@$Q/host.sh --shell "$${DIR:-.}"
+
+bench: host guest-6.1 ## measure in deterministic mode; report in build/report/bench.json
+	@$W/bench.sh
+
+##@ Build
+
+.PHONY: tree kernel debug headers qemu ovmf selftests host host-parts guest-6.1 guest-6.12
+tree: deps ## unpack the pinned sources, apply the edits, link the new files
+	@$W/tree.sh linux
+	@$W/tree.sh qemu
+
+kernel: deps ## the host kernel, 6.1 with our edits
+	@$W/tree.sh linux
+	@$W/build.sh kernel
+
+debug: deps ## the debug host kernel: KASAN, lockdep, DEBUG_VM, kmemleak, fault injection
+	@$W/tree.sh linux
+	@$W/build.sh debug
+
+headers: kernel
+	@$W/build.sh headers
+
+qemu: deps ## QEMU 7.2 with the emulated SEV platform
+	@$W/tree.sh qemu
+	@$W/build.sh qemu
+
+ovmf: deps ## OVMF from Debian's edk2 source, X64, 4M, with our edits
+	@$W/tree.sh edk2
+	@$W/build.sh ovmf
+
+selftests: headers ## the tests that run in the emulated host
+	@$W/selftests.sh
+
+host: $(host-kernel) qemu host-parts
+host-parts: deps
+	@$W/build.sh initrd
+	@$W/build.sh userland
+	@$W/build.sh firmware
+
+guest-6.1 guest-6.12: deps
+	@$W/build.sh guest $@
+
+.PHONY: deps
+deps:
+	@$W/deps.sh
+
+##@ Patches
+
+.PHONY: refresh discard mbox lint gdb
+refresh: ## turn the commits in build/linux, build/qemu, build/edk2 back into patches
+	@$W/refresh.sh
+
+discard: ## give up unexported work in build/DISCARD (linux, qemu or edk2); it is kept under a ref
+	@$W/discard.sh $(DISCARD)
+
+mbox: tree ## a mail-ready series for each component in build/mail
+	@$W/mbox.sh
+
+lint: tree ## checkpatch, shellcheck, series and budget checks
+	@$W/lint.sh
+
+gdb: debug host-parts qemu ## boot the debug host stopped, and attach gdb with the kernel's scripts
+	@$W/gdb.sh
+
+##@ Other
+
+.PHONY: help clean distclean
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9. -]+:.*## / { split($$1, t, " "); printf "  make %-10s %s\n", t[1], $$2 }' Makefile
+	@sed 's/^/  /' $W/variables.txt
+
+clean: ## remove what was built; trees with unexported work are refused
+	@$W/clean.sh
+
+distclean: ## clean, and remove downloads and compiler cache too
+	@$W/clean.sh all

@@ -1,0 +1,80 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# PID 1 of the guest: say what this guest is, move data through virtio, power off. Facts go to the
+# second serial port as "name value" lines; the console is for people.
+#
+# Kernel command line: workload=boot (power off at once) or workload=full; blk_md5 and net_md5, the
+# sums that the data on the disk and from the network must have.
+
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+exec > /dev/ttyS1 2>&1
+stty -F /dev/ttyS1 raw -echo 2>/dev/null
+
+fact()
+{
+	echo "$1 $2"
+}
+
+fact init "$(cut -d' ' -f1 /proc/uptime)"
+
+off()
+{
+	fact end "$1"
+	sync
+	# Let the last line leave the port before the machine goes.
+	sleep 0.2
+	poweroff -f
+}
+
+arg()
+{
+	sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" /proc/cmdline
+}
+
+fact kernel "$(uname -r)"
+fact cpus "$(grep -c ^processor /proc/cpuinfo)"
+fact mem_kib "$(awk '/^MemTotal/ { print $2 }' /proc/meminfo)"
+fact clocksource "$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+fact memory_encryption "$(dmesg | sed -n 's/.*AMD Memory Encryption Features active: *//p')"
+[ "$(arg workload)" = full ] || off ok
+
+mount -t tracefs trace /sys/kernel/tracing 2>/dev/null || {
+	mount -t debugfs debug /sys/kernel/debug
+	mount -t tracefs trace /sys/kernel/tracing
+}
+echo 1 > /sys/kernel/tracing/events/swiotlb/swiotlb_bounced/enable
+while read -r module; do
+	insmod "/lib/modules/$module" || fact error "insmod $module"
+done < /lib/modules/order
+
+i=0
+while [ ! -b /dev/vda ] && [ $i -lt 100 ]; do
+	sleep 0.1
+	i=$((i + 1))
+done
+
+# The disk: the first 8 MiB are the host's, the second 8 MiB are for the guest to write.
+sum=$(dd if=/dev/vda bs=1M count=8 iflag=direct 2>/dev/null | md5sum | cut -d' ' -f1)
+[ "$sum" = "$(arg blk_md5)" ] && fact blk_read ok || fact blk_read "bad $sum"
+dd if=/dev/urandom of=/tmp.data bs=1M count=8 2>/dev/null
+dd if=/tmp.data of=/dev/vda bs=1M seek=8 oflag=direct 2>/dev/null
+sync
+fact blk_written "$(md5sum < /tmp.data | cut -d' ' -f1)"
+
+# The network: QEMU's user network, with the host's server behind the address of the router.
+ip link set eth0 up
+ip addr add 10.0.2.15/24 dev eth0
+sum=$(wget -q -O - http://10.0.2.2:8080/data | md5sum | cut -d' ' -f1)
+[ "$sum" = "$(arg net_md5)" ] && fact net_read ok || fact net_read "bad $sum"
+
+# Memory that the guest uses: 64 MiB touched and read back.
+dd if=/dev/zero of=/tmp.fill bs=1M count=64 2>/dev/null
+fact fill "$(md5sum < /tmp.fill | cut -d' ' -f1)"
+
+fact swiotlb_bounces "$(grep -c swiotlb_bounced /sys/kernel/tracing/trace)"
+off ok

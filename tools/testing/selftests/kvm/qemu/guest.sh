@@ -1,0 +1,156 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# In the emulated host: start one guest with Debian's own QEMU, wait for its end, and print what was
+# seen as "name value" lines. The folder that holds this script holds the guest (tools/workbench/
+# guest.sh). Exit status 0: the guest ran to its end and all its data arrived.
+#
+# Environment:
+#   GUEST_FIRMWARE  seabios, 2m (OVMF, X64) or 4m (OVMF, Ia32X64)    default 4m
+#   GUEST_SEV       1: an SEV guest, 0: a plain one                  default 1
+#   GUEST_MEM GUEST_SMP                                              default 2G, 1
+#   GUEST_WORKLOAD  full or boot                                     default full
+#   GUEST_DEADLINE  seconds of the host's clock until it counts as hung   default 300
+#   GUEST_CONSOLE   1: the guest's console goes to stderr as it comes
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+firmware=${GUEST_FIRMWARE:-4m} sev=${GUEST_SEV:-1} mem=${GUEST_MEM:-2G} smp=${GUEST_SMP:-1}
+workload=${GUEST_WORKLOAD:-full} deadline=${GUEST_DEADLINE:-300}
+work=/run/guest
+console=$work/console
+rm -rf "$work"
+mkdir -p "$work"
+
+# Retired instructions of the whole machine, from the emulated CPU's counter; it counts in the
+# deterministic mode only, and reads 0 otherwise.
+instructions()
+{
+	od -An -t u8 -j $((0xc00000e9)) -N 8 /dev/cpu/0/msr 2>/dev/null | tr -d ' '
+}
+
+pinned_pages()
+{
+	awk '/^nr_foll_pin_acquired/ { n += $2 } /^nr_foll_pin_released/ { n -= $2 } END { print n }' /proc/vmstat
+}
+
+disk()
+{
+	head -c 8M /dev/urandom > "$work/disk"
+	blk_md5=$(md5sum < "$work/disk" | cut -d' ' -f1)
+	truncate -s 16M "$work/disk"
+}
+
+server()
+{
+	mkdir -p "$work/www"
+	head -c 2M /dev/urandom > "$work/www/data"
+	net_md5=$(md5sum < "$work/www/data" | cut -d' ' -f1)
+	busybox httpd -f -p 127.0.0.1:8080 -h "$work/www" &
+	server=$!
+	trap 'kill $server' EXIT
+}
+
+args=(-enable-kvm -cpu EPYC -smp "$smp" -m "$mem" -nodefaults -nographic -no-reboot -monitor none
+	-kernel "$here/vmlinuz" -initrd "$here/initrd" -serial "file:$console")
+machine=q35
+append="console=ttyS0,115200 panic=-1 workload=$workload"
+
+case $firmware in
+seabios) ;;
+2m|4m)
+	size=${firmware#2m}
+	size=${size:+_4M}
+	cp "$here/OVMF_VARS$size.fd" "$work/vars"
+	args+=(-drive "if=pflash,format=raw,unit=0,readonly=on,file=$here/OVMF_CODE$size.fd"
+		-drive "if=pflash,format=raw,unit=1,file=$work/vars")
+	;;
+*)
+	echo "error GUEST_FIRMWARE=$firmware: not seabios, 2m or 4m"
+	exit 2
+	;;
+esac
+virtio=disable-legacy=on,iommu_platform=on
+if [ "$sev" = 1 ]; then
+	machine+=,confidential-guest-support=sev0
+	args+=(-object "sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1,policy=0x1")
+fi
+if [ "$workload" = full ]; then
+	disk
+	server
+	append+=" blk_md5=$blk_md5 net_md5=$net_md5"
+	args+=(-drive "if=none,id=disk,format=raw,file=$work/disk,cache=unsafe"
+		-device "virtio-blk-pci,drive=disk,$virtio"
+		-netdev user,id=net -device "virtio-net-pci,netdev=net,romfile=,$virtio")
+fi
+args+=(-machine "$machine" -append "$append")
+
+
+# The guest's facts arrive on our stdout, the end of QEMU as a fact of its own.
+run_vm()
+{
+	timeout -k 5 "$deadline" qemu-system-x86_64 "${args[@]}" -add-fd fd=5,set=1 \
+		-chardev file,id=facts,path=/dev/fdset/1,append=on -serial chardev:facts \
+		5>&1 < /dev/null > "$work/qemu" 2>&1
+	echo "vmm_status $?"
+}
+
+# What the host spent on the guest, seen while the guest still has all its memory.
+host_side()
+{
+	echo "pinned_pages $(($(pinned_pages) - pins))"
+	echo "resident_kib $(awk '/^VmRSS/ { print $2 }' "/proc/$(pgrep -o qemu-system-x86)/status")"
+}
+
+failed=0
+complain()
+{
+	echo "error $*"
+	failed=1
+}
+
+qemu-system-x86_64 --version | sed -n 's/^QEMU emulator version /vmm QEMU /p'
+: > "$console"
+if [ "${GUEST_CONSOLE:-0}" = 1 ]; then
+	tail -n +1 -f "$console" >&2 &
+fi
+pins=$(pinned_pages) began=$EPOCHREALTIME insns=$(instructions)
+end=none written=none status=none
+while read -r name value; do
+	value=${value%$'\r'}
+	case $name in
+	init)
+		echo "seconds_to_init $(awk "BEGIN { printf \"%.2f\", $EPOCHREALTIME - $began }")"
+		echo "instructions_to_init $(($(instructions) - insns))"
+		;;
+	blk_written) written=$value ;;
+	blk_read|net_read) [ "$value" = ok ] || complain "$name: $value" ;;
+	swiotlb_bounces) [ "$sev" = 0 ] || [ "$value" -gt 0 ] || complain "virtio did not bounce" ;;
+	error) failed=1 ;;
+	end)
+		end=$value
+		host_side
+		;;
+	vmm_status) status=$value ;;
+	esac
+	echo "$name $value"
+done < <(run_vm)
+echo "seconds_total $(awk "BEGIN { printf \"%.2f\", $EPOCHREALTIME - $began }")"
+
+# A triple fault, a panic and a hang must not look like an end.
+case $status in
+0) ;;
+124|137) complain "the guest did not end within $deadline s" ;;
+*) complain "QEMU's exit status is $status: $(tail -n1 "$work/qemu")" ;;
+esac
+[ "$end" = ok ] || complain "the guest did not get to its end"
+if [ "$sev" = 1 ]; then
+	grep -q 'Memory Encryption Features active: SEV' "$console" || complain "the guest's log does not say that SEV is active"
+fi
+if [ "$workload" = full ] && [ "$failed" = 0 ]; then
+	[ "$(tail -c 8M "$work/disk" | md5sum | cut -d' ' -f1)" = "$written" ] || complain "the disk does not hold what the guest wrote"
+fi
+if [ "$failed" != 0 ]; then
+	{ tail -n 3 "$work/qemu"; tail -n 15 "$console"; } | tr -d '\r' | cut -c1-180 | sed 's/^/guest| /' >&2
+fi
+exit "$failed"

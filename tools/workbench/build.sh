@@ -1,0 +1,181 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Bring one part of the build up to date, in a step with a log. Fast when nothing changed: a build
+# system is entered only when a file of its tree is newer than its last success.
+#
+#   build.sh kernel|debug|headers|qemu|ovmf|userland|firmware|initrd|guest ROLE
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+bench=$root/tools/workbench
+machine=$root/tools/testing/selftests/kvm/qemu
+jobs=${J:-$(nproc)}
+
+export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
+# The clone's place must not matter to the compiler cache.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+# The same source gives the same bytes, and so the same cache entries.
+export KBUILD_BUILD_TIMESTAMP='2026-01-01' KBUILD_BUILD_USER=memfd-private KBUILD_BUILD_HOST=memfd-private
+export SOURCE_DATE_EPOCH=1767225600
+export LC_ALL=C
+
+# stale STAMP PATH...: something below the paths is newer than the stamp. Directories count, so that
+# a removed file does too; a link counts with what it points to.
+stale()
+{
+	local stamp=$1
+
+	shift
+	[ -f "$stamp" ] || return 0
+	[ -n "$(find -L "$@" -name .git -prune -o -newer "$stamp" -print -quit 2>/dev/null)" ]
+}
+
+# The stamp is as old as the start of the build: what changes meanwhile is built next time.
+run_step()
+{
+	local stamp=$1 label=$2 log=$3
+
+	shift 3
+	mkdir -p "$(dirname "$stamp")"
+	touch "$stamp.new"
+	say BUILD "$label"
+	"$bench/step.sh" "$label" "$log" "$@"
+	mv -f "$stamp.new" "$stamp"
+}
+
+kernel()
+{
+	local out=$1 label=$2 log=$3 stamp=$1/.built
+	shift 3
+
+	need_space "$build" 1000
+	"$bench/kconfig.sh" "$build/linux" "$out" "$@" || die "the kernel configuration does not hold (fragments: $*)"
+	stale "$stamp" "$build/linux" "$out/.fragments" || return 0
+	run_step "$stamp" "$label" "$log" \
+		make -C "$build/linux" O="$out" CC='ccache gcc' LOCALVERSION= -j"$jobs" bzImage
+}
+
+headers()
+{
+	local stamp=$build/linux-headers/.built
+
+	stale "$stamp" "$build/linux/include/uapi" "$build/linux/arch/x86/include/uapi" || return 0
+	run_step "$stamp" "kernel headers" headers \
+		make -C "$build/linux" O="$build/linux-o" INSTALL_HDR_PATH="$build/linux-headers" headers_install
+}
+
+qemu_options=(--without-default-features --with-git-submodules=ignore --target-list=x86_64-softmmu
+	--enable-system --enable-kvm --enable-tcg --enable-gcrypt --enable-fdt=system --enable-linux-io-uring
+	--enable-virtfs --enable-attr --enable-cap-ng --with-pkgversion=memfd-private)
+
+qemu_configured()
+{
+	[ -f "$build/qemu-o/build.ninja" ] &&
+		[ "$(cat "$build/qemu-o/.options" 2>/dev/null)" = "$build/qemu ${qemu_options[*]}" ]
+}
+
+configure_qemu()
+{
+	rm -rf "$build/qemu-o"
+	mkdir -p "$build/qemu-o"
+	cd "$build/qemu-o"
+	CC='ccache gcc' "$build/qemu/configure" "${qemu_options[@]}"
+	echo "$build/qemu ${qemu_options[*]}" > .options
+}
+
+qemu()
+{
+	local stamp=$build/qemu-o/.built
+
+	need_space "$build" 1000
+	if ! qemu_configured; then
+		export -f configure_qemu
+		export build
+		"$bench/step.sh" "QEMU configure" qemu-configure bash -ec "$(declare -p qemu_options); configure_qemu"
+	fi
+	stale "$stamp" "$build/qemu" || return 0
+	run_step "$stamp" "QEMU" qemu ninja -C "$build/qemu-o" -j"$jobs" qemu-system-x86_64 qemu-img tests/qtest/sev-psp-test
+}
+
+# Debian's options of the X64, 4M, no-SMM build; the tools are built beside the tree, not in it.
+build_ovmf()
+{
+	local out=$build/edk2-o
+
+	mkdir -p "$out/Conf"
+	rsync -a "$build/edk2/BaseTools" "$out/"
+	make -C "$out/BaseTools" -j1 PYTHON_COMMAND=python3
+	cd "$out"
+	export WORKSPACE=$out PACKAGES_PATH=$build/edk2 EDK_TOOLS_PATH=$out/BaseTools PYTHON_COMMAND=python3
+	export CONF_PATH=$out/Conf PYTHON3_ENABLE=TRUE
+	set +u
+	# shellcheck disable=SC1091 # of the tree
+	. "$build/edk2/edksetup.sh" BaseTools
+	build -a X64 -t GCC5 -b RELEASE -n "$jobs" -p OvmfPkg/OvmfPkgX64.dsc -DFD_SIZE_4MB \
+		-DSECURE_BOOT_ENABLE=TRUE -DTPM2_ENABLE=TRUE
+	mkdir -p "$build/ovmf"
+	cp "$out"/Build/OvmfX64/RELEASE_GCC5/FV/OVMF_{CODE,VARS}.fd "$build/ovmf/"
+}
+
+ovmf()
+{
+	local stamp=$build/ovmf/.built
+
+	need_space "$build" 1500
+	stale "$stamp" "$build/edk2" || return 0
+	export -f build_ovmf
+	export build jobs
+	run_step "$stamp" "OVMF" ovmf bash -ec build_ovmf
+}
+
+build_initrd()
+{
+	local tmp=$build/.tmp-initrd
+
+	rm -rf "$tmp"
+	mkdir -p "$tmp"
+	gcc -static -O2 -Wall -Wextra -Werror -Wno-unused-result -o "$tmp/init" "$machine/init.c"
+	(cd "$tmp" && echo init | cpio -o -H newc -R 0:0 --quiet) > "$build/host-initrd.cpio"
+	rm -rf "$tmp"
+}
+
+initrd()
+{
+	stale "$build/host-initrd.cpio" "$machine/init.c" || return 0
+	export -f build_initrd
+	export build machine
+	"$bench/step.sh" "host initrd" initrd bash -ec build_initrd
+}
+
+userland()
+{
+	stale "$build/userland.img" "$bench/userland.sh" "$root/versions" || return 0
+	say BUILD "the host's userland"
+	"$bench/step.sh" "userland" userland "$bench/userland.sh" "$build/userland.img"
+}
+
+firmware()
+{
+	stale "$build/firmware" "$bench/firmware.sh" "$root/versions" || return 0
+	"$bench/step.sh" "firmware" firmware "$bench/firmware.sh" "$build/firmware"
+}
+
+guest()
+{
+	local out=$build/$1
+
+	stale "$out/release" "$bench/guest.sh" "$machine/guest.sh" "$machine/guest-init.sh" "$root/versions" || return 0
+	say BUILD "$1: kernel, initrd, firmware"
+	"$bench/step.sh" "$1" "$1" "$bench/guest.sh" "$1" "$out"
+}
+
+what=${1:-}
+lock "$what${2:+-$2}"
+case $what in
+kernel) kernel "$build/linux-o" "host kernel" kernel "$machine/kernel.config" ;;
+debug) kernel "$build/linux-dbg-o" "debug host kernel" kernel-debug "$machine/kernel.config" "$machine/debug.config" ;;
+headers|qemu|ovmf|userland|firmware|initrd) "$what" ;;
+guest) guest "$2" ;;
+*) die "unknown part '$what'" ;;
+esac

@@ -1,0 +1,115 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Run the tests of tests.cfg and print a line for each, then the one that counts. A test passes or
+# fails; a skipped one fails the run, because what is listed is what must be tested here.
+#
+#   check.sh            T=PATTERN: only tests whose name holds PATTERN
+#
+# Ends with status 0 only when at least one test ran, none failed and none was skipped.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+
+bench=$root/tools/workbench
+host=$root/tools/testing/selftests/kvm/qemu/host.sh
+list=${TESTS:-$bench/tests.cfg}
+dir=$logs/check
+passed=0 failed=0 skipped=0 bad=()
+# What a user set for another command must not change what is tested.
+unset SMP MEM KERNEL HOST_ARGS MACHINE_ARGS CPU_ARGS ICOUNT TIMEOUT GUEST GUEST_MEM GUEST_SMP FIRMWARE MEMORY N LOAD DIR CMD
+
+result()
+{
+	local verdict=$1 name=$2 why=${3:-}
+
+	case $verdict in
+	PASS) passed=$((passed + 1)) ;;
+	FAIL) failed=$((failed + 1)); bad+=("$name") ;;
+	SKIP) skipped=$((skipped + 1)); bad+=("$name") ;;
+	esac
+	echo "$verdict $name${why:+ ($why)}"
+}
+
+# One line of result for each of the job's own; the job's plan and exit status must agree with them.
+tap_results()
+{
+	local job=$1 rc=$2 log=$3 line plan='' seen=0 wrong=0
+	local re='^(not )?ok [0-9]+( -)? ?(.*)$'
+
+	while IFS= read -r line; do
+		if [[ $line =~ ^1\.\.([0-9]+) ]]; then
+			plan=${BASH_REMATCH[1]}
+		elif [[ $line =~ $re ]]; then
+			local name=$job:${BASH_REMATCH[3]%% #*}
+
+			seen=$((seen + 1))
+			if [ -n "${BASH_REMATCH[1]}" ]; then
+				wrong=1
+				result FAIL "$name" "log: $log"
+			elif [[ ${BASH_REMATCH[3]} =~ \#\ *SKIP\ *(.*) ]]; then
+				result SKIP "$name" "${BASH_REMATCH[1]}"
+			else
+				result PASS "$name"
+			fi
+		fi
+	done < <(tr -d '\r' < "$log")
+	if [ -n "$plan" ] && [ "$plan" != "$seen" ]; then
+		result FAIL "$job" "$seen of $plan planned tests gave a result, log: $log"
+	elif [ "$rc" != 0 ] && [ "$wrong" = 0 ]; then
+		result FAIL "$job" "status $rc, log: $log"
+	elif [ "$seen" = 0 ]; then
+		result FAIL "$job" "no result, log: $log"
+	fi
+}
+
+run_job()
+{
+	local name=$1 kind=$2 where=$3 timeout=$4 command=$5 log=$dir/$1.log rc=0 start=$SECONDS
+
+	case $where in
+	machine)
+		(cd "$root" && timeout -k 10 "$timeout" bash -c "$command") > "$log" 2> "$log.err" < /dev/null || rc=$?
+		;;
+	host)
+		"$host" --name "check/$name" --timeout "$timeout" "$build/selftests" "$command" > "$log" 2> "$log.err" || rc=$?
+		;;
+	debug)
+		KERNEL=$build/linux-dbg-o/arch/x86/boot/bzImage MEM=6G \
+			"$host" --name "check/$name" --timeout "$timeout" "$build/selftests" "$command" > "$log" 2> "$log.err" || rc=$?
+		;;
+	esac
+	if [ "$kind" = tap ]; then
+		tap_results "$name" "$rc" "$log"
+	elif [ "$rc" = 0 ]; then
+		result PASS "$name" "$((SECONDS - start)) s"
+	else
+		result FAIL "$name" "status $rc, log: $log"
+	fi
+	if [ "$rc" != 0 ]; then
+		{ grep -aE '^(#|not ok|  FAIL|    \||error|lint)' "$log" "$log.err" -h || tail -qn 8 "$log" "$log.err"; } |
+			tail -n 12 | cut -c1-180 | sed 's/^/    /'
+	fi
+}
+
+rm -rf "$dir.old"
+[ ! -d "$dir" ] || mv "$dir" "$dir.old"
+mkdir -p "$dir" "$build/selftests"
+began=$SECONDS
+while IFS='|' read -r name kind where timeout command <&9; do
+	name=${name// /} kind=${kind// /} where=${where// /} timeout=${timeout// /}
+	case $name in ''|\#*) continue ;; esac
+	[[ $name == *${T:-}* ]] || continue
+	[[ "$kind $where" =~ ^(tap|plain)\ (machine|host|debug)$ ]] || die "$list: $name: kind '$kind', where '$where'"
+	run_job "$name" "$kind" "$where" "$timeout" "$command"
+done 9< "$list"
+
+{
+	echo "commit $(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo none)"
+	echo "seconds $((SECONDS - began))"
+	printf 'bad %s\n' "${bad[@]}"
+} > "$dir/SUMMARY"
+[ "$((passed + failed + skipped))" -gt 0 ] || { echo "no test matches T=${T:-}" >&2; failed=1; }
+[ ${#bad[@]} = 0 ] || printf 'again: make check T=%s\n' "$(printf '%s\n' "${bad[@]%%:*}" | sort -u | head -n 1)" >&2
+say TIME "$((SECONDS - began)) s of tests, accelerator tcg (emulated), logs in $dir"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$skipped" = 0 ]

@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Print the path of the verified file that a role of ../../versions names, downloading it first when
+# the cache does not have it. The first pin of a role is taken; when the archive no longer offers it,
+# the next pin is, with a notice. Nothing else ever is.
+#
+#   fetch.sh ROLE          the first pin on offer
+#   fetch.sh ROLE N        exactly the N-th pin of the role (1, 2)
+#   fetch.sh --version ROLE    version of the pin that is in the cache
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/apt.sh"
+
+dl=$cache/downloads
+
+# The N-th pin of a role as "kind package version file sha256".
+pin()
+{
+	awk -F'\t' -v role="$1" -v n="$2" '$1 == role && ++i == n { print $2, $3, $4, $5, $6 }' "$root/versions"
+}
+
+# A file counts when its hash is right; a wrong one is removed, so that it is never taken for good.
+verified()
+{
+	local file=$1 sha=$2 got
+
+	[ -f "$file" ] || return 1
+	got=$(sha256sum < "$file" | cut -d' ' -f1)
+	[ "$got" = "$sha" ] && return 0
+	rm -f "$file"
+	die "wrong hash: $(basename "$file"): expected $sha, got $got; the file was removed"
+}
+
+# The parts that a .dsc names, as "sha256 file".
+dsc_parts()
+{
+	awk '/^Checksums-Sha256:/ { on = 1; next } /^[^ ]/ { on = 0 } on { print $1, $3 }' "$1"
+}
+
+# All of one pin is in the cache and has the right hash. Hashing 140 MB takes a second: a mark that
+# holds the hash and is newer than the file saves it on later runs.
+complete()
+{
+	local kind=$1 file=$dl/$2 sha=$3 part psha
+
+	if [ -f "$file.ok" ] && [ "$file.ok" -nt "$file" ] && [ "$(cat "$file.ok")" = "$sha" ]; then
+		return 0
+	fi
+	verified "$file" "$sha" || return 1
+	if [ "$kind" = dsc ]; then
+		while read -r psha part; do
+			verified "$dl/$part" "$psha" || return 1
+		done < <(dsc_parts "$file")
+	fi
+	echo "$sha" > "$file.ok"
+}
+
+download()
+{
+	local kind=$1 package=$2 version=$3 tmp=$dl/.partial-$2-$$ rc=0
+
+	rm -rf "$tmp"
+	mkdir -p "$tmp"
+	say FETCH "$package $version"
+	if [ "$kind" = dsc ]; then
+		(cd "$tmp" && apt_get source --download-only --only-source "$package=$version") || rc=$?
+	else
+		(cd "$tmp" && apt_get download "$package=$version") || rc=$?
+	fi > "$dl/$package.log" 2>&1
+	if [ "$rc" = 0 ]; then
+		local file
+		# apt writes a colon of the version as %3a; the pins name files the same way.
+		for file in "$tmp"/*; do
+			mv -f "$file" "$dl/"
+		done
+	fi
+	rm -rf "$tmp"
+	return "$rc"
+}
+
+offered()
+{
+	apt_cache madison "$1" 2>/dev/null | awk -F'|' '{ gsub(/ /, "", $2); print $2 }' | sort -uV | tr '\n' ' '
+}
+
+try_pin()
+{
+	local kind=$1 package=$2 version=$3 file=$4 sha=$5
+
+	complete "$kind" "$file" "$sha" && return 0
+	apt_refresh
+	if ! download "$kind" "$package" "$version"; then
+		# An index from before the last point release misleads: look again, once.
+		apt_refresh force
+		download "$kind" "$package" "$version" || return 1
+	fi
+	complete "$kind" "$file" "$sha" && return 0
+	die "$package $version came without $file (log: $dl/$package.log)"
+}
+
+only_cached=false
+if [ "${1:-}" = --version ]; then
+	only_cached=true
+	shift
+fi
+role=${1:?usage: fetch.sh [--version] ROLE [N]}
+first=${2:-1} last=${2:-9}
+mkdir -p "$dl"
+[ -n "$(pin "$role" "$first")" ] || die "no pin $first for '$role' in $root/versions"
+
+for ((n = first; n <= last; n++)); do
+	read -r kind package version file sha < <(pin "$role" "$n") || break
+	wanted+="${wanted:+ or }$package $version"
+	if $only_cached; then
+		complete "$kind" "$file" "$sha" || continue
+		echo "$version"
+		exit 0
+	fi
+	need_space "$dl" 600
+	if try_pin "$kind" "$package" "$version" "$file" "$sha"; then
+		[ "$n" = "$first" ] || say NOTE "$role: fell back to pin $n, $package $version"
+		echo "$dl/$file"
+		exit 0
+	fi
+	last_package=$package
+done
+if $only_cached; then
+	die "$role is not in the cache yet"
+fi
+reason=$(grep -m1 -E '^(E:|Err)' "$dl/$last_package.log" || true)
+die "cannot get $wanted: on offer: $(offered "$last_package")${reason:+($reason) }(log: $dl/$last_package.log)"

@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Make a kernel configuration from fragments on allnoconfig, and fail when a requested line did not
+# survive: an option whose dependency is missing disappears silently otherwise.
+#
+#   kconfig.sh TREE OUT FRAGMENT...
+set -euo pipefail
+
+tree=$1 out=$2
+shift 2
+mkdir -p "$out"
+
+# The last fragment that names an option wins, as in merge_config.sh.
+merged=$(mktemp)
+trap 'rm -f "$merged"' EXIT
+cat "$@" | awk '
+	/^CONFIG_[A-Z0-9_]+=/ { name = $0; sub(/=.*/, "", name); line[name] = $0; next }
+	/^(#|$)/ { next }
+	{ print "kconfig.sh: not a CONFIG_ line: " $0 > "/dev/stderr"; bad = 1 }
+	END { for (n in line) print line[n]; exit bad }' | sort > "$merged"
+
+if [ -f "$out/.config" ] && cmp -s "$merged" "$out/.fragments"; then
+	exit 0
+fi
+make -s -C "$tree" O="$out" KCONFIG_ALLCONFIG="$merged" allnoconfig > "$out/kconfig.log" 2>&1 || {
+	cat "$out/kconfig.log" >&2
+	exit 1
+}
+lost=$(sort "$out/.config" | comm -23 "$merged" - | grep -v '=n$' || true)
+for line in $(grep -h '=n$' "$merged" || true); do
+	if grep -q "^${line%=n}=" "$out/.config"; then
+		lost+=" $line"
+	fi
+done
+if [ -n "$lost" ]; then
+	rm -f "$out/.config"
+	echo "kconfig.sh: requested but not in the final configuration:" $lost >&2
+	exit 1
+fi
+cp "$merged" "$out/.fragments"

@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What every script of the workbench shares: where things are, and how to fail.
+# Sourced, never run. Sets: root, build, cache, logs.
+
+root=${MP_ROOT:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+build=${MP_BUILD:-$root/build}
+# Downloads, the compiler cache and the package index outlive the clone.
+cache=${MP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/memfd-private}
+logs=$build/logs
+export root build cache logs
+
+# One clear line and a non-zero status: how everything here ends when it cannot go on.
+die()
+{
+	echo "$(basename "$0"): $*" >&2
+	exit 1
+}
+
+say()
+{
+	printf '  %-8s %s\n' "$1" "$2" >&2
+}
+
+# Take the named lock for the rest of the script. Two makes in one clone then wait for each other
+# instead of building the same tree twice.
+lock()
+{
+	mkdir -p "$build"
+	exec {lock_fd}> "$build/.lock-$1"
+	flock -n "$lock_fd" || {
+		say WAIT "another make holds build/.lock-$1"
+		flock "$lock_fd"
+	}
+}
+
+# Free space of the file system that holds the nearest existing parent of $1, in MiB.
+free_mib()
+{
+	local dir=$1
+
+	while [ ! -d "$dir" ]; do
+		dir=$(dirname "$dir")
+	done
+	df -Pm "$dir" | awk 'NR == 2 { print $4 }'
+}
+
+need_space()
+{
+	local dir=$1 want=$2 have
+
+	have=$(free_mib "$dir")
+	[ "$have" -ge "$want" ] ||
+		die "not enough disk space for $dir: $have MiB free, $want MiB needed"
+}

@@ -1,0 +1,114 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Tests of the emulated host as a user sees it: what make exec promises, and how bad input ends.
+# TAP on stdout.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+
+host=$root/tools/testing/selftests/kvm/qemu/host.sh
+tmp=$(mktemp -d "$build/.machine-test-XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+mkdir "$tmp/dir"
+echo "seen through" > "$tmp/dir/file"
+n=0
+
+# check NAME CONDITION...: one line of TAP; what the condition printed follows when it does not hold.
+check()
+{
+	local name=$1 out
+
+	shift
+	n=$((n + 1))
+	if out=$("$@" 2>&1); then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		printf '%s\n' "$out" | sed 's/^/# /'
+	fi
+}
+
+# run COMMAND [VAR=VALUE...]: in the host; leaves out, err and status
+run()
+{
+	local command=$1
+
+	shift
+	status=0
+	env "$@" "$host" --name machine-test --timeout "${limit:-120}" "$tmp/dir" "$command" > "$tmp/out" 2> "$tmp/err" || status=$?
+}
+
+is()
+{
+	[ "$1" = "$2" ] || { echo "got '$1', want '$2'"; cat "$tmp/err"; return 1; }
+}
+
+says()
+{
+	grep -qE "$1" "$tmp/err" || { echo "stderr does not say '$1':"; cat "$tmp/err"; return 1; }
+}
+
+run 'printf "one\ntwo"; echo to-stderr >&2; exit 7'
+check "exec: the exit status comes through" is "$status" 7
+check "exec: stdout is the command's, to the byte" is "$(cat "$tmp/out"; echo .)" "$(printf 'one\ntwo'; echo .)"
+check "exec: stderr holds the command's" says '^to-stderr$'
+
+run 'cat file && ! touch file 2>/dev/null && id -u && echo kernel noise > /dev/kmsg'
+check "exec: DIR is visible, read-only, and the command is root" is "$(cat "$tmp/out")" "$(printf 'seen through\n0')"
+
+head -c 3000000 /dev/urandom > "$tmp/dir/big"
+run 'cat big'
+check "exec: 3 MB of binary output are unharmed" cmp "$tmp/out" "$tmp/dir/big"
+
+run 'kill -SEGV $$'
+check "exec: a command killed by a signal gives 128 + signal" is "$status" 139
+
+run 'dd if=/dev/zero of=/dev/null bs=1M count=10 2>/dev/null; nproc; awk "/MemTotal/ { print int(\$2 / 1048576) }" /proc/meminfo; grep -o memfd.test /proc/cmdline' \
+	SMP=1 MEM=3G HOST_ARGS=memfd.test
+check "exec: SMP, MEM and HOST_ARGS hold" is "$(tr '\n' ' ' < "$tmp/out")" "1 2 memfd.test "
+
+run 'echo "WARNING: CPU: 0 PID: 1 at a test" > /dev/kmsg'
+check "exec: a warning in the kernel log fails a command that succeeded" is "$status" 126
+check "exec: and is shown" says 'PID: 1 at a test'
+
+limit=20 run 'sleep 1000'
+check "exec: a hang ends at the deadline with status 124" is "$status" 124
+check "exec: and names the console log" says "console: .*machine-test.console"
+
+head -c 100000 /dev/urandom > "$tmp/kernel"
+limit=20 run 'true' KERNEL="$tmp/kernel"
+check "exec: a kernel that is none fails" test "$status" != 0
+check "exec: and names the log" says "console: .*machine-test.console"
+
+limit=60 run 'true' HOST_ARGS=init=/nonexistent\ rdinit=/nonexistent
+check "exec: a host that dies before the command fails" test "$status" = 125 -o "$status" = 124
+
+for bad in SMP=x MEM=4 ICOUNT=2 KERNEL=/nonexistent TIMEOUT=-1; do
+	run true "$bad"
+	check "exec: $bad is refused in one line" test "$status" != 0 -a "$(wc -l < "$tmp/err")" = 1
+done
+
+# The same command executes the same number of instructions, give or take what time of day costs.
+measure='od -An -t u8 -j 3221225705 -N 8 /dev/cpu/0/msr'
+run "$measure" ICOUNT=1 SMP=1
+first=$(tr -d ' \n' < "$tmp/out")
+run "$measure" ICOUNT=1 SMP=1
+second=$(tr -d ' \n' < "$tmp/out")
+check "exec: ICOUNT=1 counts instructions, the same within 0.1 %" \
+	awk "BEGIN { a = ${first:-0}; b = ${second:-1}; d = a - b; if (d < 0) d = -d; print a, b; exit !(a > 1000000 && d < a / 1000) }"
+
+run 'dmesg | grep -oE "SEV enabled \(ASIDs [0-9]+ - [0-9]+\)|SEV API:[0-9.]+ build:[0-9]+" | sort; test -c /dev/sev && echo device'
+check "host: stock KVM and ccp drive the emulated secure processor" \
+	is "$(cat "$tmp/out")" "$(printf 'SEV API:1.55 build:24\nSEV enabled (ASIDs 5 - 8)\ndevice')"
+
+run 'dmesg | grep -c SEV; ls /dev/sev' NO_SEV=1
+check "host: without the options there is no SEV" is "$status$(cat "$tmp/out")" "20"
+
+for bad in "run MEMORY=private" "run MEMORY=x" "run FIRMWARE=x" "run GUEST_MEM=x" "exec DIR=/nonexistent CMD=true" \
+	"exec DIR=$tmp/dir" "soak N=0" "help NOSUCH=1" "exec DIR=$tmp/dir CMD=true ICOUNT=5"; do
+	# shellcheck disable=SC2086 # words of a command line
+	make -s -C "$root" $bad > "$tmp/out" 2> "$tmp/err" < /dev/null
+	status=$?
+	check "make $bad: refused with a status and a line" test "$status" != 0 -a -s "$tmp/err" -a "$(wc -l < "$tmp/err")" -le 3
+done
+echo "1..$n"
