@@ -15,7 +15,7 @@ Q := tools/testing/selftests/kvm/qemu
 
 # Variables that a user may set, with their meaning for `make help`.
 VARS := DIR CMD SMP MEM KERNEL HOST_ARGS MACHINE_ARGS CPU_ARGS ICOUNT GUEST GUEST_MEM GUEST_SMP FIRMWARE \
-	MEMORY N LOAD T TIMEOUT DEBUG J DISCARD
+	MEMORY N LOAD T TIMEOUT DEBUG J DISCARD DIRTY V
 unknown := $(strip $(foreach v,$(filter-out MAKEFLAGS MAKEOVERRIDES SHELL $(VARS),$(.VARIABLES)),\
 	$(if $(filter command% override%,$(origin $(v))),$(filter-out -%,$(v)))))
 ifneq ($(filter-out GNUMAKEFLAGS,$(unknown)),)
@@ -39,17 +39,16 @@ all: host guest-6.1 selftests ## build everything that `make run` and `make chec
 ##@ Run
 
 .PHONY: run check soak exec shell bench
-run: host guest-6.1 ## boot the emulated SEV host and an SEV guest in it; report in build/report/run.json
+run: args-run host guest-6.1 ## boot the emulated SEV host and an SEV guest in it; report in build/report/run.json
 	@$W/run.sh
 
 check: all debug ## run all tests; the last line is "N passed, N failed, N skipped"
 	@$W/check.sh
 
-soak: host guest-6.1 ## boot N plain guests in a row: SeaBIOS and OVMF, SMP 1 and 2 (LOAD=1: beside a busy machine)
+soak: args-soak host guest-6.1 ## boot N plain guests in a row: SeaBIOS and OVMF, SMP 1 and 2 (LOAD=1: beside a busy machine)
 	@$W/soak.sh
 
-exec: host ## run CMD as root in the emulated host, with DIR visible at /mnt
-	@test -n '$(DIR)' -a -n "$$CMD" || { echo "make exec: DIR=<folder> CMD='<command>' are needed" >&2; exit 2; }
+exec: args-exec host ## run CMD as root in the emulated host, with DIR visible at /mnt
 	@$Q/host.sh "$$DIR" "$$CMD"
 
 shell: host ## an interactive shell in the emulated host (DIR at /mnt; leave with exit)
@@ -57,6 +56,15 @@ shell: host ## an interactive shell in the emulated host (DIR at /mnt; leave wit
 
 bench: host guest-6.1 ## measure in deterministic mode; report in build/report/bench.json
 	@$W/bench.sh
+
+# Bad values are refused before anything is built.
+.PHONY: args-run args-soak args-exec
+args-run args-soak: args-%:
+	@$W/$*.sh --check
+
+args-exec:
+	@test -n "$$DIR" -a -n "$$CMD" || { echo "make exec: DIR=<folder> CMD='<command>' are needed" >&2; exit 2; }
+	@$Q/host.sh --check "$$DIR" "$$CMD"
 
 ##@ Build
 

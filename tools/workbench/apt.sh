@@ -37,6 +37,7 @@ apt_sources()
 {
 	local uri suite component key=/usr/share/keyrings/debian-archive-keyring.gpg
 
+	# shellcheck disable=SC2016 # apt's own variables
 	apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CODENAME)' \
 		'Created-By: Packages' | sort -u |
 	while IFS='|' read -r origin uri suite component codename; do

@@ -69,6 +69,8 @@ qemu_options=(--without-default-features --with-git-submodules=ignore --target-l
 	--enable-system --enable-kvm --enable-tcg --enable-gcrypt --enable-fdt=system --enable-linux-io-uring
 	--enable-virtfs --enable-attr --enable-cap-ng --with-pkgversion=memfd-private)
 
+qemu_targets=(qemu-system-x86_64 tests/qtest/sev-psp-test tests/unit/test-svm-insn)
+
 qemu_configured()
 {
 	[ -f "$build/qemu-o/build.ninja" ] &&
@@ -95,7 +97,7 @@ qemu()
 		"$bench/step.sh" "QEMU configure" qemu-configure bash -ec "$(declare -p qemu_options); configure_qemu"
 	fi
 	stale "$stamp" "$build/qemu" || return 0
-	run_step "$stamp" "QEMU" qemu ninja -C "$build/qemu-o" -j"$jobs" qemu-system-x86_64 qemu-img tests/qtest/sev-psp-test
+	run_step "$stamp" "QEMU" qemu ninja -C "$build/qemu-o" -j"$jobs" "${qemu_targets[@]}"
 }
 
 # Debian's options of the X64, 4M, no-SMM build; the tools are built beside the tree, not in it.

@@ -35,7 +35,7 @@ for line in $(grep -h '=n$' "$merged" || true); do
 done
 if [ -n "$lost" ]; then
 	rm -f "$out/.config"
-	echo "kconfig.sh: requested but not in the final configuration:" $lost >&2
+	echo "kconfig.sh: requested but not in the final configuration: ${lost//$'\n'/ }" >&2
 	exit 1
 fi
 cp "$merged" "$out/.fragments"

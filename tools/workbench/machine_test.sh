@@ -3,6 +3,7 @@
 #
 # Tests of the emulated host as a user sees it: what make exec promises, and how bad input ends.
 # TAP on stdout.
+# shellcheck disable=SC2016 # much here is for the host's shell
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -83,7 +84,7 @@ check "exec: and names the log" says "console: .*machine-test.console"
 limit=60 run 'true' HOST_ARGS=init=/nonexistent\ rdinit=/nonexistent
 check "exec: a host that dies before the command fails" test "$status" = 125 -o "$status" = 124
 
-for bad in SMP=x MEM=4 ICOUNT=2 KERNEL=/nonexistent TIMEOUT=-1; do
+for bad in SMP=x MEM=4 ICOUNT=2 KERNEL=/nonexistent; do
 	run true "$bad"
 	check "exec: $bad is refused in one line" test "$status" != 0 -a "$(wc -l < "$tmp/err")" = 1
 done
@@ -105,10 +106,10 @@ run 'dmesg | grep -c SEV; ls /dev/sev' NO_SEV=1
 check "host: without the options there is no SEV" is "$status$(cat "$tmp/out")" "20"
 
 for bad in "run MEMORY=private" "run MEMORY=x" "run FIRMWARE=x" "run GUEST_MEM=x" "exec DIR=/nonexistent CMD=true" \
-	"exec DIR=$tmp/dir" "soak N=0" "help NOSUCH=1" "exec DIR=$tmp/dir CMD=true ICOUNT=5"; do
+	"exec DIR=$tmp/dir" "exec DIR=$tmp/dir CMD=true TIMEOUT=-1" "soak N=0" "soak LOAD=2" "help NOSUCH=1" "exec DIR=$tmp/dir CMD=true ICOUNT=5"; do
 	# shellcheck disable=SC2086 # words of a command line
 	make -s -C "$root" $bad > "$tmp/out" 2> "$tmp/err" < /dev/null
 	status=$?
-	check "make $bad: refused with a status and a line" test "$status" != 0 -a -s "$tmp/err" -a "$(wc -l < "$tmp/err")" -le 3
+	check "make ${bad//$tmp/TMP}: refused at once, with a status and a line" test "$status" != 0 -a -s "$tmp/err" -a "$(wc -l < "$tmp/err")" -le 3
 done
 echo "1..$n"

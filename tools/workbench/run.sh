@@ -4,6 +4,8 @@
 # Boot the emulated SEV host, start an SEV guest in it with Debian's own QEMU, OVMF and kernel, wait
 # for its end, and say what was seen: on the terminal and in build/report/run.json
 # (Documentation/dev/run-report.rst).
+#
+#   run.sh [--check]     --check: only look at the variables
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -20,6 +22,8 @@ case $firmware in 2m|4m) ;; *) die "FIRMWARE=$firmware: 2m or 4m" ;; esac
 case $guest in 6.1|6.12) ;; *) die "GUEST=$guest: 6.1 or 6.12" ;; esac
 [[ $mem =~ ^[1-9][0-9]*[MG]$ ]] || die "GUEST_MEM=$mem: want a number with M or G, such as 2G"
 [[ $smp =~ ^[1-9]$ ]] || die "GUEST_SMP=$smp: 1 to 9"
+
+[ "${1:-}" != --check ] || exit 0
 
 # The host needs the guest's memory, all of it pinned, and room for itself.
 mib=${mem%[MG]}

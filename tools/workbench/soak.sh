@@ -7,12 +7,15 @@
 #
 # A boot fails when it does not end, when QEMU dies, when a kernel on either level reports a lockup
 # or a stall, or when the guest's log has a gap: STALL seconds between two lines of its own clock.
+#
+#   soak.sh [--check]    --check: only look at the variables
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 count=${N:-50} load=${LOAD:-0} stall=15
 [[ $count =~ ^[1-9][0-9]*$ ]] || die "N=$count: not a positive number"
 case $load in 0|1) ;; *) die "LOAD=$load: 0 or 1" ;; esac
+[ "${1:-}" != --check ] || exit 0
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
 dir=$logs/soak
 rm -rf "$dir.old"

@@ -29,7 +29,7 @@ while kill -0 "$job" 2>/dev/null; do
 done
 if wait "$job"; then
 	if [ $((SECONDS - start)) -ge 3 ]; then
-		say done "$label ($((SECONDS - start)) s)"
+		say OK "$label ($((SECONDS - start)) s)"
 	fi
 	exit 0
 fi

@@ -70,6 +70,7 @@ mkdir -p "$stage/root" "$stage/debs" "$(dirname "$image")"
 for role in "${pinned[@]}"; do
 	"$root/tools/workbench/fetch.sh" "$role" > /dev/null
 done
+# shellcheck disable=SC2119 # no argument means: when it is old
 apt_refresh
 packages_for_empty_machine --download-only -o "Dir::Cache::archives=$apt_dir/cache/archives"
 packages_for_empty_machine --print-uris -o "Dir::Cache::archives=$stage/debs" -qq |

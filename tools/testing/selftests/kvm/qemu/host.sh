@@ -3,8 +3,9 @@
 #
 # Boot the emulated SEV host and run one command in it as root, or give a shell.
 #
-#   host.sh [--name LOGNAME] [--timeout SECONDS] [--quiet-warnings] DIR COMMAND
+#   host.sh [--name LOGNAME] [--timeout SECONDS] DIR COMMAND
 #   host.sh --shell DIR
+#   host.sh --check DIR COMMAND      only look at the arguments and variables
 #
 # The command's stdout and stderr are this script's, its exit status too. Other ends:
 #   124  the deadline passed            125  the host died or never got to the command
@@ -13,14 +14,16 @@
 #
 # Environment: SMP MEM KERNEL HOST_ARGS MACHINE_ARGS ICOUNT CPU_ARGS TIMEOUT (see make help);
 # NO_SEV=1: a machine without SEV; QEMU: another binary for the machine; QUIET=1: no word on a status.
+# shellcheck disable=SC2054 # commas are part of QEMU's options
 set -euo pipefail
 . "$(dirname "$0")/../../../../workbench/lib.sh"
 
-name=exec deadline=${TIMEOUT:-600} shell=false
+name=exec deadline=${TIMEOUT:-600} shell=false check=false
 while [ $# -gt 0 ]; do
 	case $1 in
 	--name) name=$2; shift 2 ;;
 	--timeout) deadline=$2; shift 2 ;;
+	--check) check=true; shift ;;
 	--shell) shell=true; name=shell; shift ;;
 	*) break ;;
 	esac
@@ -38,15 +41,20 @@ number SMP "$smp"
 number TIMEOUT "$deadline"
 [[ $mem =~ ^[1-9][0-9]*[MG]$ ]] || die "MEM=$mem: want a number with M or G, such as 4G"
 [ -d "$dir" ] || die "DIR=$dir: no such folder"
-[ -r "$kernel" ] || die "KERNEL=$kernel: cannot be read"
 case ${ICOUNT:-0} in
 0) icount=() ;;
-1) icount=(-icount "shift=0,sleep=off") ;;
+1) icount=(-icount "shift=0,sleep=on") ;;
 *) die "ICOUNT=$ICOUNT: 0 or 1" ;;
 esac
 
+if $check; then
+	[ -z "${KERNEL:-}" ] || [ -r "$kernel" ] || die "KERNEL=$kernel: cannot be read"
+	exit 0
+fi
+[ -r "$kernel" ] || die "KERNEL=$kernel: cannot be read"
+
 # The machine: an EPYC with what KVM's SEV code needs, and a secure processor.
-cpu=EPYC,svm=on,npt=on,nrip-save=on,decodeassists=on,flushbyasid=on,phys-bits=48
+cpu=EPYC,svm=on,npt=on,nrip-save=on,decodeassists=on,flushbyasid=on,phys-bits=48,irperf=on,invtsc=on
 if [ "${NO_SEV:-0}" = 0 ]; then
 	cpu+=,sev-host=on
 	psp=(-device "sev-psp,enc=none")
@@ -65,7 +73,7 @@ args=(-machine q35 -accel tcg,thread=single -cpu "$cpu" -smp "$smp" -m "$mem" "$
 	-nodefaults -no-user-config -nographic -no-reboot -monitor none -nic none
 	-L "$build/firmware"
 	-kernel "$kernel" -initrd "$build/host-initrd.cpio"
-	-append "console=ttyS0 panic=-1 loglevel=7 mitigations=off no_timer_check tsc=reliable ${HOST_ARGS:-}"
+	-append "console=ttyS0 panic=-1 loglevel=7 mitigations=off no_timer_check ${HOST_ARGS:-}"
 	-drive "file=$build/userland.img,format=raw,if=virtio,readonly=on"
 	-virtfs "local,path=$dir,mount_tag=dir,security_model=none,readonly=on,multidevs=remap"
 	-serial "file:$console"
@@ -90,7 +98,7 @@ else
 	port stdout file,id=stdout,path=/dev/fdset/1,append=on
 	port stderr file,id=stderr,path=/dev/fdset/2,append=on
 fi
-# shellcheck disable=SC2086 # a list of arguments, as the user wrote it
+# shellcheck disable=SC2206 # a list of arguments, as the user wrote it
 args+=(${MACHINE_ARGS:-})
 
 # A host that never gets to its init need not be waited for until the deadline.
