@@ -54,7 +54,9 @@ fi
 [ -r "$kernel" ] || die "KERNEL=$kernel: cannot be read"
 
 # The machine: an EPYC with what KVM's SEV code needs, and a secure processor.
-cpu=EPYC,svm=on,npt=on,nrip-save=on,decodeassists=on,flushbyasid=on,phys-bits=48,irperf=on,invtsc=on
+cpu=EPYC,svm=on,npt=on,nrip-save=on,decodeassists=on,flushbyasid=on,phys-bits=48,irperf=on
+# Without these and tsc_early_khz below, guests stall when the machine is busy: see tcg-svm.rst.
+cpu+=,invtsc=on,tsc-frequency=1000000000
 if [ "${NO_SEV:-0}" = 0 ]; then
 	cpu+=,sev-host=on
 	psp=(-device "sev-psp,enc=none")
@@ -73,7 +75,7 @@ args=(-machine q35 -accel tcg,thread=single -cpu "$cpu" -smp "$smp" -m "$mem" "$
 	-nodefaults -no-user-config -nographic -no-reboot -monitor none -nic none
 	-L "$build/firmware"
 	-kernel "$kernel" -initrd "$build/host-initrd.cpio"
-	-append "console=ttyS0 panic=-1 loglevel=7 mitigations=off no_timer_check ${HOST_ARGS:-}"
+	-append "console=ttyS0 panic=-1 loglevel=7 mitigations=off no_timer_check tsc=reliable tsc_early_khz=1000000 ${HOST_ARGS:-}"
 	-drive "file=$build/userland.img,format=raw,if=virtio,readonly=on"
 	-virtfs "local,path=$dir,mount_tag=dir,security_model=none,readonly=on,multidevs=remap"
 	-serial "file:$console"

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Build the SEV selftests out of tree:
+#
+#   make -C tools/testing/selftests/kvm -f sev.mk OUT=DIR KSRC=LINUX-TREE HDR=HEADERS
+#
+# OUT   where everything goes (absolute)
+# KSRC  the kernel tree: its tools/testing/selftests has kselftest_harness.h
+# HDR   what "make headers_install INSTALL_HDR_PATH=HDR" made of that tree, or its include folder
+#
+# The programs are linked with Debian's libc and libgcrypt; the guest is freestanding.
+
+ifeq ($(and $(OUT),$(KSRC),$(HDR)),)
+$(error usage: make -f sev.mk OUT=DIR KSRC=LINUX-TREE HDR=HEADERS)
+endif
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.PHONY: all clean
+
+S := x86_64
+L := lib/x86_64
+I := include/x86_64
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = @printf '  %-7s %s\n' $(1) $(notdir $@)
+
+CC ?= gcc
+headers-dir := $(if $(wildcard $(HDR)/include/linux/kvm.h),$(HDR)/include,$(HDR))
+WARN := -Wall -Wextra -Werror
+# The harness is not free of warnings: it is included as a system header.
+CFLAGS := -std=gnu11 -O2 -g $(WARN) -pthread -I$(I) -isystem $(headers-dir) \
+	-isystem $(KSRC)/tools/testing/selftests
+LDLIBS := -lgcrypt -pthread
+
+# No SSE: the guest does not save it. No red zone: interrupts use the same stack.
+GUEST_CFLAGS := -std=gnu11 -O2 -g $(WARN) -I$(I) -m64 -ffreestanding -nostdinc -fno-pic -fno-pie \
+	-mcmodel=small -mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-tree-loop-distribute-patterns
+GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
+	-Wl,--no-warn-rwx-segments
+
+programs := sev_guest_test sev_launch_test sev_platform_test sev_recycle_test svm_decode_test \
+	svm_vmcb_test svm_nested_tcg_test
+guest := sev_guest_entry sev_guest_payload sev_guest_payload_io sev_guest_payload_cpu \
+	sev_guest_payload_irq
+library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm
+headers := $(wildcard $(I)/sev_*.h $(I)/svm_*.h) sev.mk
+
+# The kernel's own test of moving and mirroring SEV VMs, as it is in the tree.
+upstream := sev_migrate_tests
+
+all: $(programs:%=$(OUT)/%) $(upstream:%=$(OUT)/%)
+
+$(OUT):
+	$(Q)mkdir -p $@
+
+$(guest:%=$(OUT)/guest-%.o): $(OUT)/guest-%.o: | $(OUT)
+$(OUT)/guest-%.o: $(S)/%.c $(S)/sev_guest_payload.h $(headers)
+	$(call say,GUEST)
+	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
+$(OUT)/guest-%.o: $(S)/%.S $(headers)
+	$(call say,GUEST)
+	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
+
+$(OUT)/sev_guest_payload.ld: $(S)/sev_guest_payload.lds $(headers) | $(OUT)
+	$(Q)$(CC) -E -P -x assembler-with-cpp -I$(I) -o $@ $<
+
+# The ELF file is kept: it has the symbols for the RIP of a failure message.
+$(OUT)/sev_guest_payload.elf: $(OUT)/sev_guest_payload.ld $(guest:%=$(OUT)/guest-%.o)
+	$(call say,LINK)
+	$(Q)$(CC) $(GUEST_LDFLAGS) -T $< -o $@ $(guest:%=$(OUT)/guest-%.o)
+
+$(OUT)/sev_guest_payload.bin: $(OUT)/sev_guest_payload.elf
+	$(Q)objcopy -O binary $< $@
+
+$(OUT)/sev_guest_image.o: $(S)/sev_guest_image.S $(OUT)/sev_guest_payload.bin
+	$(Q)$(CC) -c -Wa,-I$(OUT) -o $@ $<
+
+$(library:%=$(OUT)/%.o): $(OUT)/%.o: $(L)/%.c $(headers) | $(OUT)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+
+$(programs:%=$(OUT)/%): $(OUT)/%: $(S)/%.c $(library:%=$(OUT)/%.o) $(OUT)/sev_guest_image.o $(headers)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< $(library:%=$(OUT)/%.o) $(OUT)/sev_guest_image.o $(LDLIBS)
+
+# Guest code as data of the program, position-independent.
+$(OUT)/svm_nested_tcg_guest.o: $(S)/svm_nested_tcg_guest.S $(S)/svm_nested_tcg_guest.h | $(OUT)
+	$(Q)$(CC) -c -I$(S) -o $@ $<
+
+$(OUT)/svm_nested_tcg_test: $(OUT)/svm_nested_tcg_guest.o
+$(OUT)/svm_nested_tcg_test: CFLAGS += $(OUT)/svm_nested_tcg_guest.o
+
+# Its objects go below OUT too: the kernel tree stays clean.
+$(upstream:%=$(OUT)/%): $(OUT)/%: $(KSRC)/tools/testing/selftests/kvm/x86_64/%.c sev.mk | $(OUT)
+	$(call say,UPSTRM)
+	$(Q)$(MAKE) -s -C $(KSRC)/tools/testing/selftests/kvm OUTPUT=$(OUT)/upstream ARCH=x86_64 \
+		KHDR_INCLUDES="-isystem $(headers-dir)" $(OUT)/upstream/x86_64/$*
+	$(Q)cp $(OUT)/upstream/x86_64/$* $@
+
+clean:
+	$(Q)rm -f $(programs:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(OUT)/guest-*.o $(OUT)/sev_*.o \
+		$(OUT)/sev_guest_payload.*
+	$(Q)rm -rf $(OUT)/upstream
