@@ -9,7 +9,7 @@ set -euo pipefail
 command -v gdb > /dev/null || die "gdb is not installed (Debian package gdb)"
 socket=$build/.gdb
 kernel=$build/linux-dbg-o
-export KERNEL=$kernel/arch/x86/boot/bzImage HOST_ARGS="nokaslr ${HOST_ARGS:-}" TIMEOUT=86400
+export KERNEL=$kernel/arch/x86/boot/bzImage HOST_ARGS="nokaslr ${HOST_ARGS:-}" TIMEOUT=86400 BOOT_TIMEOUT=86400
 export MACHINE_ARGS="-S -chardev socket,path=$socket,server=on,wait=off,id=gdb -gdb chardev:gdb ${MACHINE_ARGS:-}"
 "$root/tools/testing/selftests/kvm/qemu/host.sh" --name gdb "${DIR:-$root}" "${CMD:-sleep 86400}" &
 host=$!

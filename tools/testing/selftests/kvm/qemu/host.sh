@@ -13,7 +13,8 @@
 # The console goes to build/logs/LOGNAME.console, which is named on every failure.
 #
 # Environment: SMP MEM KERNEL HOST_ARGS MACHINE_ARGS ICOUNT CPU_ARGS TIMEOUT (see make help);
-# NO_SEV=1: a machine without SEV; QEMU: another binary for the machine; QUIET=1: no word on a status.
+# BOOT_TIMEOUT=120: seconds until the host must have come to its init; NO_SEV=1: a machine without
+# SEV; QEMU: another binary for the machine; QUIET=1: no word on a status.
 # shellcheck disable=SC2054 # commas are part of QEMU's options
 set -euo pipefail
 . "$(dirname "$0")/../../../../workbench/lib.sh"
