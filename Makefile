@@ -21,9 +21,14 @@ unknown := $(strip $(foreach v,$(filter-out MAKEFLAGS MAKEOVERRIDES SHELL $(VARS
 ifneq ($(filter-out GNUMAKEFLAGS,$(unknown)),)
 $(error unknown variable: $(unknown) (known: $(VARS)))
 endif
-ifneq ($(filter-out 0 1,$(DEBUG)),)
-$(error DEBUG=$(DEBUG): 0 or 1)
-endif
+# Values are the user's text, not make's: a command may hold a dollar sign.
+$(foreach v,$(VARS),$(if $(filter command%,$(origin $v)),$(eval override $v := $$(value $v))))
+
+$(foreach v,DEBUG DIRTY V,$(if $(filter-out 0 1,$($v)),$(error $v=$($v): 0 or 1)))
+$(if $(J),$(if $(shell [[ '$(subst ','"'"',$(J))' =~ ^[1-9][0-9]*$$ ]] && echo y),,$(error J=$(J): not a positive number)))
+
+# For the time that a command took, builds included.
+export MP_START := $(shell date +%s)
 
 ifeq ($(DEBUG),1)
 KERNEL ?= $(CURDIR)/build/linux-dbg-o/arch/x86/boot/bzImage
@@ -115,7 +120,7 @@ refresh: ## turn the commits in build/linux, build/qemu, build/edk2 back into pa
 	@$W/refresh.sh
 
 discard: ## give up unexported work in build/DISCARD (linux, qemu or edk2); it is kept under a ref
-	@$W/discard.sh $(DISCARD)
+	@$W/discard.sh "$${DISCARD:?linux, qemu or edk2}"
 
 mbox: tree ## a mail-ready series for each component in build/mail
 	@$W/mbox.sh

@@ -139,7 +139,8 @@ build_initrd()
 	rm -rf "$tmp"
 	mkdir -p "$tmp"
 	gcc -static -O2 -Wall -Wextra -Werror -Wno-unused-result -o "$tmp/init" "$machine/init.c"
-	(cd "$tmp" && echo init | cpio -o -H newc -R 0:0 --quiet) > "$build/host-initrd.cpio"
+	(cd "$tmp" && echo init | cpio -o -H newc -R 0:0 --quiet) > "$build/host-initrd.cpio.tmp"
+	mv -f "$build/host-initrd.cpio.tmp" "$build/host-initrd.cpio"
 	rm -rf "$tmp"
 }
 
@@ -160,7 +161,7 @@ userland()
 
 firmware()
 {
-	stale "$build/firmware" "$bench/firmware.sh" "$root/versions" || return 0
+	stale "$build/firmware/bios-256k.bin" "$bench/firmware.sh" "$root/versions" || return 0
 	"$bench/step.sh" "firmware" firmware "$bench/firmware.sh" "$build/firmware"
 }
 

@@ -53,7 +53,9 @@ tap_results()
 			fi
 		fi
 	done < <(tr -d '\r' < "$log")
-	if [ -n "$plan" ] && [ "$plan" != "$seen" ]; then
+	if [ -z "$plan" ] && [ "$wrong" = 0 ]; then
+		result FAIL "$job" "no plan, log: $log"
+	elif [ -n "$plan" ] && [ "$plan" != "$seen" ]; then
 		result FAIL "$job" "$seen of $plan planned tests gave a result, log: $log"
 	elif [ "$rc" != 0 ] && [ "$wrong" = 0 ]; then
 		result FAIL "$job" "status $rc, log: $log"

@@ -12,6 +12,9 @@ for component in linux qemu edk2; do
 	"$root/tools/workbench/tree.sh" --check "$component" ||
 		die "build/$component is kept: nothing was removed"
 done
+for kept in "$build"/*.old-*; do
+	[ ! -e "$kept" ] || die "$kept holds work that was set aside: move it or remove it first"
+done
 case ${1:-} in
 '') ;;
 all) rm -rf "${cache:?}" ;;

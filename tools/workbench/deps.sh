@@ -18,8 +18,9 @@ packages=(
 [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || die "this workbench runs on Debian 12, x86-64"
 
 missing=()
+installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null || true)
 for package in "${packages[@]}"; do
-	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing+=("$package")
+	[[ $'\n'$installed$'\n' == *$'\nii  '"$package"$'\n'* ]] || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
 	if [ "$(id -u)" = 0 ]; then

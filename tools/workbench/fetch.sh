@@ -38,13 +38,26 @@ dsc_parts()
 	awk '/^Checksums-Sha256:/ { on = 1; next } /^[^ ]/ { on = 0 } on { print $1, $3 }' "$1"
 }
 
+# Nothing of a pin went away or changed since its hashes were looked at.
+unchanged()
+{
+	local file=$2 sha part
+
+	[ "$file.ok" -nt "$file" ] || return 1
+	[ "$1" = dsc ] || return 0
+	while read -r sha part; do
+		[ "$file.ok" -nt "$dl/$part" ] || return 1
+		[ -f "$dl/$part" ] || return 1
+	done < <(dsc_parts "$file")
+}
+
 # All of one pin is in the cache and has the right hash. Hashing 140 MB takes a second: a mark that
 # holds the hash and is newer than the file saves it on later runs.
 complete()
 {
 	local kind=$1 file=$dl/$2 sha=$3 part psha
 
-	if [ -f "$file.ok" ] && [ "$file.ok" -nt "$file" ] && [ "$(cat "$file.ok")" = "$sha" ]; then
+	if [ -f "$file.ok" ] && [ "$(cat "$file.ok")" = "$sha" ] && unchanged "$kind" "$file"; then
 		return 0
 	fi
 	verified "$file" "$sha" || return 1
@@ -107,6 +120,9 @@ fi
 role=${1:?usage: fetch.sh [--version] ROLE [N]}
 first=${2:-1} last=${2:-9}
 mkdir -p "$dl"
+# All clones share the cache.
+exec {cache_fd}> "$cache/.lock"
+flock "$cache_fd"
 [ -n "$(pin "$role" "$first")" ] || die "no pin $first for '$role' in $root/versions"
 
 for ((n = first; n <= last; n++)); do

@@ -18,7 +18,7 @@ unpack()
 		;;
 	*.dsc)
 		# Debian's own patches are part of the base; its record of them is not.
-		dpkg-source --no-check -x "$file" "$dir"
+		dpkg-source --no-check --no-copy -x "$file" "$dir"
 		rm -rf "$dir/.pc"
 		;;
 	*) die "do not know how to unpack $file" ;;

@@ -6,6 +6,7 @@
 #
 #   kconfig.sh TREE OUT FRAGMENT...
 set -euo pipefail
+export LC_ALL=C
 
 tree=$1 out=$2
 shift 2
@@ -20,13 +21,14 @@ cat "$@" | awk '
 	{ print "kconfig.sh: not a CONFIG_ line: " $0 > "/dev/stderr"; bad = 1 }
 	END { for (n in line) print line[n]; exit bad }' | sort > "$merged"
 
-if [ -f "$out/.config" ] && cmp -s "$merged" "$out/.fragments"; then
-	exit 0
+# Made already: looked at once more all the same, because an edit of a Kconfig file may drop a line.
+if ! { [ -f "$out/.config" ] && cmp -s "$merged" "$out/.fragments"; }; then
+	make -s -C "$tree" O="$out" KCONFIG_ALLCONFIG="$merged" allnoconfig > "$out/kconfig.log" 2>&1 || {
+		cat "$out/kconfig.log" >&2
+		exit 1
+	}
+	cp "$merged" "$out/.fragments"
 fi
-make -s -C "$tree" O="$out" KCONFIG_ALLCONFIG="$merged" allnoconfig > "$out/kconfig.log" 2>&1 || {
-	cat "$out/kconfig.log" >&2
-	exit 1
-}
 lost=$(sort "$out/.config" | comm -23 "$merged" - | grep -v '=n$' || true)
 for line in $(grep -h '=n$' "$merged" || true); do
 	if grep -q "^${line%=n}=" "$out/.config"; then
@@ -38,4 +40,3 @@ if [ -n "$lost" ]; then
 	echo "kconfig.sh: requested but not in the final configuration: ${lost//$'\n'/ }" >&2
 	exit 1
 fi
-cp "$merged" "$out/.fragments"

@@ -61,6 +61,7 @@ longest_gap()
 
 lockup='soft lockup|rcu.*(stall|starved)|hard LOCKUP|blocked for more than|clocksource.*unstable|clocksource watchdog'
 passed=0 failed=0
+echo "1..$count"
 for ((i = 1; i <= count; i++)); do
 	case $((i % 4)) in
 	1) firmware=seabios smp=1 ;;
@@ -68,6 +69,7 @@ for ((i = 1; i <= count; i++)); do
 	3) firmware=seabios smp=2 ;;
 	0) firmware=4m smp=2 ;;
 	esac
+	[ "$load" = 0 ] || kill -0 "$load_pid" 2>/dev/null || die "the load ended (log: $dir/load.log)"
 	name=soak/$(printf '%03d' "$i")-$firmware-smp$smp
 	rc=0
 	SMP=$smp MEM=2G ICOUNT=0 TIMEOUT=300 "$host" --name "$name" "$build/guest-6.1" \

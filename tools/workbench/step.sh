@@ -14,9 +14,9 @@ mkdir -p "$logs"
 [ ! -f "$log" ] || mv -f "$log" "$log.old"
 
 # The step gets a process group of its own, so that an interrupt ends all of it.
-"$@" > "$log" 2>&1 &
+setsid "$@" > "$log" 2>&1 < /dev/null &
 job=$!
-trap 'kill "$job" 2>/dev/null; exit 130' INT TERM
+trap 'kill -- "-$job" 2>/dev/null; exit 130' INT TERM
 
 start=$SECONDS
 next=20

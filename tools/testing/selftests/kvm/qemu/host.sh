@@ -78,7 +78,7 @@ args=(-machine q35 -accel tcg,thread=single -cpu "$cpu" -smp "$smp" -m "$mem" "$
 	-kernel "$kernel" -initrd "$build/host-initrd.cpio"
 	-append "console=ttyS0 panic=-1 loglevel=7 mitigations=off no_timer_check tsc=reliable tsc_early_khz=1000000 ${HOST_ARGS:-}"
 	-drive "file=$build/userland.img,format=raw,if=virtio,readonly=on"
-	-virtfs "local,path=$dir,mount_tag=dir,security_model=none,readonly=on,multidevs=remap"
+	-virtfs "local,path=${dir//,/,,},mount_tag=dir,security_model=none,readonly=on,multidevs=remap"
 	-serial "file:$console"
 	-device virtio-serial-pci,max_ports=8)
 args+=("${psp[@]}")
@@ -93,6 +93,7 @@ if $shell; then
 	deadline=0
 	args+=(-chardev stdio,id=tty,signal=off -device "virtconsole,chardev=tty")
 else
+	[ ${#command} -lt 60000 ] || die "CMD: longer than 60000 characters"
 	printf '%s' "$command" > "$work/command"
 	args+=(-fw_cfg "name=opt/memfd-private/command,file=$work/command")
 	# The ports write to descriptors of this script: they are this script's stdout and stderr,

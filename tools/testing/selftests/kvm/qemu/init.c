@@ -11,7 +11,7 @@
  *   virtio ports stdout stderr result
  *
  * The result port gets the line "begin" and then lines "name value": status (exit status, 128 + signal), warnings (records of
- * the kernel log since the command's start that look like a bug), warning (the first few of them),
+ * the kernel log since the host's start that look like a bug), warning (the first few of them),
  * done. A machine that ends without "done" has failed, whatever else it said.
  */
 #define _GNU_SOURCE
@@ -169,17 +169,23 @@ static int wait_port(const char *name)
 static char *read_command(void)
 {
 	static char command[65536];
+	size_t got = 0;
 	ssize_t len;
 	int fd;
 
 	fd = open(COMMAND_FILE, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;
-	len = read(fd, command, sizeof(command) - 1);
+	/* sysfs gives a page at a time. */
+	do {
+		len = read(fd, command + got, sizeof(command) - 1 - got);
+		if (len < 0)
+			fail("init: cannot read the command: %s", strerror(errno));
+		got += len;
+	} while (len > 0);
 	close(fd);
-	if (len < 0)
-		fail("init: cannot read the command: %s", strerror(errno));
-	command[len] = '\0';
+	if (got == sizeof(command) - 1)
+		fail("init: the command is longer than %zu bytes", sizeof(command) - 2);
 	return command;
 }
 

@@ -281,10 +281,7 @@ static bool cpu_flag(const char *flag)
 		return false;
 	while (!found && fgets(line, sizeof(line), f)) {
 		line[strcspn(line, "\n")] = ' ';
-		if (!strncmp(line, "flags", 5)) {
-			found = strstr(line, flag);
-			break;
-		}
+		found = !strncmp(line, "flags", 5) && strstr(line, flag);
 	}
 	fclose(f);
 	return found;
