@@ -66,8 +66,11 @@ else
 fi
 cpu+=${CPU_ARGS:+,$CPU_ARGS}
 
+# Two hosts with one name, such as two make exec, must not write one log.
+mkdir -p "$(dirname "$logs/$name")"
+exec {log_lock}> "$build/.lock-log-${name//\//-}"
+flock -n "$log_lock" || name+=.$$
 console=$logs/$name.console
-mkdir -p "$(dirname "$console")"
 work=$(mktemp -d "$build/.host-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 [ ! -f "$console" ] || mv -f "$console" "$console.old"
