@@ -209,7 +209,7 @@ for name in $components; do
 done
 lint_words
 
-[ -z "${V:-}" ] || cat "$advice"
+[ "${V:-0}" != 1 ] || cat "$advice"
 cat "$found"
 count=$(wc -l < "$found")
 echo "lint: $count problems ($(wc -l < "$advice") CHECK remarks)"

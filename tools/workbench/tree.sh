@@ -121,7 +121,7 @@ main()
 	if [ -e "$tree" ]; then
 		is_workbench_tree || die "build/$component was not made by this script: move it away"
 		finish_interrupted
-		if [ -n "${DIRTY:-}" ] && [ -n "$(unexported)" ]; then
+		if [ "${DIRTY:-0}" = 1 ] && [ -n "$(unexported)" ]; then
 			say DIRTY "$component: holds $(unexported) that no patch has; the series is left as it is"
 			link_overlay
 			return
