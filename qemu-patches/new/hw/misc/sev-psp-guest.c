@@ -267,9 +267,12 @@ uint32_t sev_psp_launch_measure(SevPspState *s, SevPspGuest *g, void *buf)
         return SEV_PSP_RESOURCE_LIMIT;
     }
     memcpy(out, g->measure, SEV_PSP_DIGEST_LEN);
+    /* A command that fails changes no state. */
+    if (!sev_psp_write(s, pa, out, sizeof(out))) {
+        return SEV_PSP_INVALID_ADDRESS;
+    }
     set_guest_state(g, SEV_PSP_GUEST_LSECRET);
-    return sev_psp_write(s, pa, out, sizeof(out)) ? SEV_PSP_OK
-                                                  : SEV_PSP_INVALID_ADDRESS;
+    return SEV_PSP_OK;
 }
 
 static uint32_t check_secret(SevPspState *s, const LaunchSecret *c)
