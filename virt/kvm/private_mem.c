@@ -323,7 +323,9 @@ void kvm_private_mem_unbind_all(struct kvm *kvm)
 
 void kvm_private_mem_destroy_vm(struct kvm *kvm)
 {
+	mutex_lock(&kvm->slots_lock);
 	kvm_private_map_destroy(&kvm->private_map);
+	mutex_unlock(&kvm->slots_lock);
 }
 
 /* The map frees pages by RCU callbacks, whose code must not go before they have run. */
