@@ -41,8 +41,13 @@ static inline bool kvm_mem_is_private(struct kvm *kvm, gfn_t gfn)
 	return kvm_arch_has_private_mem(kvm) && kvm_private_map_test(&kvm->private_map, gfn);
 }
 
+gfn_t __kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages);
+
 /* How many of the @npages frames from @gfn on, which are in @slot, are shared: 0 if @gfn is private. */
-gfn_t kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages);
+static inline gfn_t kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages)
+{
+	return kvm_slot_can_be_private(slot) ? __kvm_slot_shared_run(slot, gfn, npages) : npages;
+}
 
 /* Any frame of [start, end) private? */
 static inline bool kvm_range_has_private(struct kvm *kvm, gfn_t start, gfn_t end)

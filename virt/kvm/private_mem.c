@@ -71,14 +71,9 @@ static bool handle_gfn_runs(struct kvm *kvm, struct kvm_gfn_range *range, bool p
 	}
 }
 
-/*
- * An event of the VMM's mapping reaches shared frames only: a private frame is not mapped there. This
- * holds for a changed PTE too, which would put the VMM's page under a private frame.
- */
-bool kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range, kvm_gfn_handler_t handler)
+bool __kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range,
+			      kvm_gfn_handler_t handler)
 {
-	if (!kvm_arch_has_private_mem(kvm))
-		return handler(kvm, range);
 	return handle_gfn_runs(kvm, range, false, handler);
 }
 
@@ -202,10 +197,8 @@ int kvm_private_mem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
 }
 EXPORT_SYMBOL_GPL(kvm_private_mem_get_pfn);
 
-gfn_t kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages)
+gfn_t __kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages)
 {
-	if (!kvm_slot_can_be_private(slot))
-		return npages;
 	return kvm_private_map_next(&slot->private->kvm->private_map, gfn, gfn + npages, true) - gfn;
 }
 

@@ -23,7 +23,21 @@ int kvm_private_mem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 			 const struct kvm_userspace_memory_region2 *mem);
 void kvm_private_mem_unbind(struct kvm_memory_slot *slot);
 
-bool kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range, kvm_gfn_handler_t handler);
+bool __kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range,
+			      kvm_gfn_handler_t handler);
+
+/*
+ * An event of the VMM's mapping reaches shared frames only: a private frame is not mapped there. This
+ * holds for a changed PTE too, which would put the VMM's page under a private frame. Inline, so that the
+ * handler is called directly for VMs without private memory.
+ */
+static __always_inline bool kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range,
+						   kvm_gfn_handler_t handler)
+{
+	if (likely(!kvm_arch_has_private_mem(kvm)))
+		return handler(kvm, range);
+	return __kvm_handle_shared_gfns(kvm, range, handler);
+}
 
 void kvm_private_mem_begin(struct kvm *kvm, gfn_t start, gfn_t end, bool private);
 void kvm_private_mem_end(struct kvm *kvm);
