@@ -341,7 +341,7 @@ int kvm_private_map_prepare(struct kvm_private_map *map, gfn_t start, gfn_t end,
 		.mas = mas,
 	};
 
-	/* The stores of the edges come first: they change the tree that the middle's is sized for. */
+	/* The edges' stores come first: they change the tree that the middle's is sized for. */
 	ret = edge_prepare(change, chunk_of(start));
 	if (!ret)
 		ret = edge_prepare(change, chunk_of(end - 1));
@@ -380,7 +380,7 @@ void kvm_private_map_init(struct kvm_private_map *map, struct mutex *lock)
 	mt_set_external_lock(&map->mt, lock);
 }
 
-/* Called with the lock, which the tree asks for, although nobody reads or changes the map any more. */
+/* Nobody reads or changes the map any more; the lock is held because the tree asks for it. */
 void kvm_private_map_destroy(struct kvm_private_map *map)
 {
 	MA_STATE(mas, &map->mt, 0, 0);
