@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of restricted memory: pages with memory errors. memory_failure() itself comes, for a page that is
- * told to be broken; afterwards the page is given back.
+ * Tests of restricted memory: pages with memory errors. memory_failure() itself comes, for a page
+ * that is told to be broken; afterwards the page is given back.
  */
 #include <linux/mm.h>
 
@@ -73,7 +73,7 @@ static void test_error_forgotten(struct kunit *test)
 	test_expect_charged(test, f->tf, 1);
 }
 
-/* While the error is handled, or if it cannot be, the page is there and the flag keeps it from users. */
+/* While the error is handled, or if it cannot be, the flag of the page keeps it from users. */
 static void test_error_flag(struct kunit *test)
 {
 	struct test_fixture *f = test->priv;
@@ -87,7 +87,7 @@ static void test_error_flag(struct kunit *test)
 	test_expect_charged(test, f->tf, 1);
 }
 
-/* A user that holds a reference keeps memory_failure() from saying that it recovered, and no more. */
+/* Whoever holds a reference keeps memory_failure() from saying that it recovered, and no more. */
 static void test_error_referenced(struct kunit *test)
 {
 	struct test_fixture *f = test->priv;

@@ -2,7 +2,8 @@
 /*
  * Restricted memory, the fixture of its tests.
  *
- * Locking: a test runs alone: the functions that flush have no argument, and find the file in a variable.
+ * Locking: a test runs alone: the functions that flush have no argument, and find the file in a
+ * variable.
  */
 #include <linux/completion.h>
 #include <linux/cred.h>
@@ -21,7 +22,8 @@ long test_resident(struct test_file *tf)
 	return READ_ONCE(tf->ri->inode.i_mapping->nrpages);
 }
 
-static void record(struct test_file *tf, enum test_event_kind kind, int id, pgoff_t start, pgoff_t end)
+static void record(struct test_file *tf, enum test_event_kind kind, int id, pgoff_t start,
+		   pgoff_t end)
 {
 	int n = atomic_fetch_inc(&tf->nr_events);
 
@@ -143,7 +145,8 @@ static void destroy_test_file(struct kunit *test, struct test_file *tf)
 	current_file = NULL;
 }
 
-static void init_user(struct test_file *tf, struct test_user *user, int id, restrictedmem_flush_t flush)
+static void init_user(struct test_file *tf, struct test_user *user, int id,
+		      restrictedmem_flush_t flush)
 {
 	user->tf = tf;
 	user->id = id;

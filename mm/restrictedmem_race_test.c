@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of restricted memory: what runs at the same time. First who waits for whom, with threads that are
- * held at known places; then everything at once, with users that map pages as KVM does: they read a
- * sequence number, get the page, and install it under a lock only if no invalidation came since.
+ * Tests of restricted memory: what runs at the same time. First who waits for whom, with threads
+ * that are held at known places; then everything at once, with users that map pages as KVM does:
+ * they read a sequence number, get the page, and install it under a lock only if no invalidation
+ * came since.
  */
 #include <linux/completion.h>
 #include <linux/jiffies.h>
@@ -252,6 +253,7 @@ static void mapper_fault(struct mapper *mapper, pgoff_t index)
 	struct page *page;
 	bool fresh;
 
+	/* The number first: what invalidates the page later changes it. */
 	smp_rmb();
 	if (restrictedmem_get_page(&mapper->binding, index, 0, &page, &fresh))
 		return;
@@ -335,7 +337,8 @@ static int stress_bind(struct stress *stress, int nr)
 
 	while (stress_goes_on(stress)) {
 		start = random_page();
-		if (restrictedmem_bind(stress->tf->file, start, TEST_PAGES, TEST_OWNER, &guest->binding))
+		if (restrictedmem_bind(stress->tf->file, start, TEST_PAGES, TEST_OWNER,
+				       &guest->binding))
 			return -EIO;
 		for (i = 0; i < 10; i++)
 			mapper_fault(guest, start + random_page() % (TEST_PAGES - start));

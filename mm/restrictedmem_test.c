@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tests of restricted memory: who may bind what, which callbacks a punch and a memory error make and in
- * which order, which pages exist and who pays for them. restrictedmem_race_test.c has what runs at once.
+ * Tests of restricted memory: who may bind what, which callbacks a punch and a memory error make
+ * and in which order, which pages exist and who pays for them. restrictedmem_race_test.c has what
+ * runs at once.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -71,8 +72,8 @@ static void test_bind_range(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		KUNIT_EXPECT_EQ_MSG(test, test_bind(&f->one, cases[i].start, cases[i].end), cases[i].err,
-				    "range %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, test_bind(&f->one, cases[i].start, cases[i].end),
+				    cases[i].err, "range %u", i);
 		test_unbind(&f->one);
 	}
 }
@@ -104,7 +105,8 @@ static void test_bind_owner(struct kunit *test)
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR(anybody));
 	KUNIT_EXPECT_EQ(test, restrictedmem_bind(file, 0, 1, 0, &f->one.binding), -EINVAL);
-	KUNIT_EXPECT_EQ(test, restrictedmem_bind(file, 0, 1, TEST_OWNER + 1, &f->one.binding), -EINVAL);
+	KUNIT_EXPECT_EQ(test, restrictedmem_bind(file, 0, 1, TEST_OWNER + 1, &f->one.binding),
+			-EINVAL);
 	KUNIT_EXPECT_EQ(test, restrictedmem_bind(file, 0, 1, TEST_OWNER, &f->one.binding), 0);
 	KUNIT_EXPECT_EQ(test, restrictedmem_bind(anybody, 0, 1, TEST_OWNER, &f->two.binding), 0);
 	KUNIT_EXPECT_EQ(test, restrictedmem_bind(anybody, 0, 1, 0, &f->three.binding), 0);
@@ -176,7 +178,8 @@ static void test_zeroed_again(struct kunit *test)
 
 	test_assert_bind(test, &f->one, 0, TEST_PAGES);
 	for (round = 0; round < 200; round++) {
-		KUNIT_ASSERT_EQ(test, restrictedmem_get_page(&f->one.binding, 3, 1, &page, &fresh), 0);
+		KUNIT_ASSERT_EQ(test, restrictedmem_get_page(&f->one.binding, 3, 1, &page, &fresh),
+				0);
 		KUNIT_ASSERT_TRUE(test, page_is(page, 0));
 		dirty_page(page);
 		put_page(page);
@@ -350,8 +353,8 @@ static void test_charges(struct kunit *test)
 }
 
 /* Run populate() as a task with a limit of @pages, with or without the right to exceed it. */
-static int populate_limited(struct kunit *test, struct test_file *tf, pgoff_t end, unsigned long pages,
-			    bool capable)
+static int populate_limited(struct kunit *test, struct test_file *tf, pgoff_t end,
+			    unsigned long pages, bool capable)
 {
 	struct rlimit *limit = &current->signal->rlim[RLIMIT_MEMLOCK];
 	struct cred *cred = prepare_creds();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Restricted memory, the fixture of its tests: a file that belongs to a user of its own, and users that
- * record which of their callbacks ran, in which order.
+ * Restricted memory, the fixture of its tests: a file that belongs to a user of its own, and users
+ * that record which of their callbacks ran, in which order.
  */
 #ifndef __MM_RESTRICTEDMEM_TEST_H
 #define __MM_RESTRICTEDMEM_TEST_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Restricted memory: who uses which pages of which file, and when pages come and go. Pages and ranges
- * [start, end) are counted in pages of the file.
+ * Restricted memory: who uses which pages of which file, and when pages come and go. Pages and
+ * ranges [start, end) are counted in pages of the file.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM restrictedmem
@@ -103,8 +103,8 @@ TRACE_EVENT(restrictedmem_punch,
 		__entry->removed = removed;
 	),
 
-	TP_printk("ino %lu range 0x%lx-0x%lx removed %lu", __entry->ino, __entry->start, __entry->end,
-		  __entry->removed)
+	TP_printk("ino %lu range 0x%lx-0x%lx removed %lu", __entry->ino, __entry->start,
+		  __entry->end, __entry->removed)
 );
 
 #endif /* _TRACE_RESTRICTEDMEM_H */
