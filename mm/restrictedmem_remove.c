@@ -213,7 +213,7 @@ int restrictedmem_punch(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t e
 	return err;
 }
 
-/* The folio is locked and in the page cache: the inode is there. */
+/* The folio is locked and in the page cache: the inode is there, whoever may be evicting it. */
 static struct file *get_open_file(struct restrictedmem_inode *ri)
 {
 	struct file *file;
@@ -245,10 +245,15 @@ int restrictedmem_error_remove_page(struct address_space *mapping, struct page *
 
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio) || folio->mapping != mapping, folio);
 
-	/* The file is going away: nobody is bound, and nobody will ask again. */
+	/*
+	 * The file is going away: nobody is bound, and nobody will ask again. The inode, which the
+	 * folio keeps no more when it is removed, is freed after a grace period.
+	 */
 	file = get_open_file(ri);
 	if (!file) {
+		rcu_read_lock();
 		remove_folio(ri, folio);
+		rcu_read_unlock();
 		return 0;
 	}
 
