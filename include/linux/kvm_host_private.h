@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Private memory as the rest of KVM sees it. Included by kvm_host.h, behind the structures it uses.
+ * Private memory as the rest of KVM sees it. Included by kvm_host.h, behind the structures it
+ * uses.
  *
- * A guest frame is private or shared: a property of the VM's frame, not of a memslot. A private frame
- * is backed by the restricted memfd that is bound to its memslot, a shared one by the VMM's mapping.
+ * A guest frame is private or shared: a property of the VM's frame, not of a memslot. A private
+ * frame is backed by the restricted memfd that is bound to its memslot, a shared one by the
+ * VMM's mapping.
  */
 #ifndef _LINUX_KVM_HOST_PRIVATE_H
 #define _LINUX_KVM_HOST_PRIVATE_H
@@ -33,8 +35,8 @@ static inline bool kvm_slot_can_be_private(const struct kvm_memory_slot *slot)
 
 #ifdef CONFIG_KVM_PRIVATE_MEM
 /*
- * The answer may change at once. Who acts on it takes a snapshot of mmu_invalidate_seq before, and looks
- * at it again under mmu_lock; see kvm_set_memory_attributes() for the other side.
+ * The answer may change at once. Who acts on it takes a snapshot of mmu_invalidate_seq before,
+ * and looks at it again under mmu_lock; see kvm_set_memory_attributes() for the other side.
  */
 static inline bool kvm_mem_is_private(struct kvm *kvm, gfn_t gfn)
 {
@@ -43,7 +45,7 @@ static inline bool kvm_mem_is_private(struct kvm *kvm, gfn_t gfn)
 
 gfn_t __kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages);
 
-/* How many of the @npages frames from @gfn on, which are in @slot, are shared: 0 if @gfn is private. */
+/* How many of @npages frames of @slot from @gfn on are shared: 0 if @gfn is private. */
 static inline gfn_t kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages)
 {
 	return kvm_slot_can_be_private(slot) ? __kvm_slot_shared_run(slot, gfn, npages) : npages;
@@ -63,7 +65,7 @@ int kvm_private_mem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
 restrictedmem_flush_t kvm_arch_private_mem_flush(struct kvm *kvm);
 /* A capability's value, or -ENOENT when the architecture leaves it to the others. */
 int kvm_arch_private_mem_check_extension(struct kvm *kvm, long cap);
-/* Map what can be mapped from range->gpa on; bytes mapped, or an error. Called with the vCPU loaded. */
+/* Map what is next in the range. Bytes mapped, or an error. Called with the vCPU loaded. */
 long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu, struct kvm_pre_fault_memory *range);
 #else
 static inline bool kvm_mem_is_private(struct kvm *kvm, gfn_t gfn)

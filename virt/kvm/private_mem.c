@@ -2,24 +2,27 @@
 /*
  * Private guest memory: the tie between memslots and restricted memfds.
  *
- * A memslot with a restricted memfd has a binding: the slot's frames are, one to one, a range of the file.
- * A private frame's page is taken from the file at the guest's first access and mapped; KVM keeps no
- * reference of it. What keeps it in place is the file, and the file calls back before it lets a page go.
+ * A memslot with a restricted memfd has a binding: the slot's frames are, one to one, a range
+ * of the file. A private frame's page is taken from the file at the guest's first access and
+ * mapped; KVM keeps no reference of it. What keeps it in place is the file, and the file calls
+ * back before it lets a page go.
  *
- * Locking: kvm->slots_lock serialises everything that changes a memslot's binding or the private/shared
- * map. Callbacks of the file come with the file's bindings lock held shared, and take kvm->srcu (read)
- * and then mmu_lock. From this follows that whoever binds or unbinds, which takes the bindings lock
- * exclusively, must not hold kvm->srcu or mmu_lock.
+ * Locking: kvm->slots_lock serialises everything that changes a memslot's binding or the
+ * private/shared map. Callbacks of the file come with the file's bindings lock held shared, and
+ * take kvm->srcu (read) and then mmu_lock. From this follows that whoever binds or unbinds,
+ * which takes the bindings lock exclusively, must not hold kvm->srcu or mmu_lock.
  *
- * Lifetime: a binding belongs to its memslot, passes to the new slot object when flags change, and is
- * dropped when the slot is freed, which is after the SRCU grace period that ends all use of the slot. When
- * a VM goes, all bindings are dropped before its vCPUs: a callback may send requests to them. The binding
- * holds the file, the file nothing of KVM's: a file may outlive its VM, and a VM the descriptor.
+ * Lifetime: a binding belongs to its memslot, passes to the new slot object when flags change,
+ * and is dropped when the slot is freed, which is after the SRCU grace period that ends all use
+ * of the slot. When a VM goes, all bindings are dropped before its vCPUs: a callback may send
+ * requests to them. The binding holds the file, the file nothing of KVM's: a file may outlive
+ * its VM, and a VM the descriptor.
  *
- * A mapping of a private frame exists only while the frame is private and its page is in the file. Two
- * counters make it so: whoever changes either does, under mmu_lock, {begin, zap, flush TLBs}, changes
- * it, and then, under mmu_lock, {end}. Whoever maps takes a snapshot of mmu_invalidate_seq, only then
- * looks at the map and gets the page, and under mmu_lock gives up if a change is running or has ended.
+ * A mapping of a private frame exists only while the frame is private and its page is in the
+ * file. Two counters make it so: whoever changes either does, under mmu_lock, {begin, zap,
+ * flush TLBs}, changes it, and then, under mmu_lock, {end}. Whoever maps takes a snapshot of
+ * mmu_invalidate_seq, only then looks at the map and gets the page, and under mmu_lock gives up
+ * if a change is running or has ended.
  */
 #include <linux/file.h>
 #include <linux/kvm_host.h>
@@ -50,9 +53,10 @@ static gfn_t binding_index_to_gfn(const struct kvm_private_binding *binding, pgo
 }
 
 /*
- * Call @handler for each run of frames in @range whose state is @private; or its results. A handler may
- * drop mmu_lock and sleep: nothing of the map is held across a call. That the map may change then does no
- * harm: whoever changes it has zapped first, and nothing is mapped until the change is over.
+ * Call @handler for each run of frames in @range whose state is @private; or its results. A
+ * handler may drop mmu_lock and sleep: nothing of the map is held across a call. That the map
+ * may change then does no harm: whoever changes it has zapped first, and nothing is mapped
+ * until the change is over.
  */
 static bool handle_gfn_runs(struct kvm *kvm, struct kvm_gfn_range *range, bool private,
 			    kvm_gfn_handler_t handler)
@@ -77,7 +81,7 @@ bool __kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range,
 	return handle_gfn_runs(kvm, range, false, handler);
 }
 
-/* Unmap the frames of [start, end) whose state is @private. Returns whether TLBs must be flushed. */
+/* Unmap the frames of [start, end) whose state is @private. True: TLBs must be flushed. */
 static bool unmap_gfns(struct kvm *kvm, gfn_t start, gfn_t end, bool private)
 {
 	struct kvm_memslots *slots = __kvm_memslots(kvm, 0);
@@ -101,11 +105,12 @@ static bool unmap_gfns(struct kvm *kvm, gfn_t start, gfn_t end, bool private)
 }
 
 /*
- * Open a change of [start, end): from here to kvm_private_mem_end() no fault of the VM installs a
- * mapping, and frames whose state is @private are mapped nowhere. The caller holds slots_lock or
- * kvm->srcu, so that the memslots stay.
+ * Open a change of [start, end): from here to kvm_private_mem_end() no fault of the VM installs
+ * a mapping, and frames whose state is @private are mapped nowhere. The caller holds slots_lock
+ * or kvm->srcu, so that the memslots stay.
  *
- * The range that faults look at is all of the host's addresses: a private frame has none of its own.
+ * The range that faults look at is all of the host's addresses: a private frame has none of its
+ * own.
  */
 void kvm_private_mem_begin(struct kvm *kvm, gfn_t start, gfn_t end, bool private)
 {
@@ -130,8 +135,8 @@ static void binding_invalidate_start(struct restrictedmem_binding *rm, pgoff_t s
 	int idx;
 
 	/*
-	 * The slot itself is looked up anew: it may not be visible yet, or no longer, or be another
-	 * object than the one that was bound. Without a slot nothing is mapped.
+	 * The slot itself is looked up anew: it may not be visible yet, or no longer, or be
+	 * another object than the one that was bound. Without a slot nothing is mapped.
 	 */
 	idx = srcu_read_lock(&kvm->srcu);
 	kvm_private_mem_begin(kvm, binding_index_to_gfn(binding, start),
@@ -150,10 +155,10 @@ static restrictedmem_flush_t binding_reclaim(struct restrictedmem_binding *rm)
 }
 
 /*
- * A fault that found its frame private and was overtaken by a conversion must not allocate: the page would
- * appear in the hole that the VMM has punched meanwhile, and stay there. The check is made with the
- * file's invalidate_lock held, which a punch takes before it begins: either this sees the conversion
- * that came before the punch, or the punch sees the page.
+ * A fault that found its frame private and was overtaken by a conversion must not allocate: the
+ * page would appear in the hole that the VMM has punched meanwhile, and stay there. The check
+ * is made with the file's invalidate_lock held, which a punch takes before it begins: either
+ * this sees the conversion that came before the punch, or the punch sees the page.
  */
 static bool binding_stale(struct restrictedmem_binding *rm, unsigned long mmu_seq)
 {
@@ -174,10 +179,13 @@ static const struct restrictedmem_ops kvm_private_binding_ops = {
 };
 
 /*
- * The page of a private frame, with a reference that the caller drops once it is mapped or given up.
- * @mmu_seq is the snapshot that was taken before the frame was found private. Called with kvm->srcu held.
+ * The page of a private frame, with a reference that the caller drops once it is mapped or
+ * given up.
+ * @mmu_seq is the snapshot that was taken before the frame was found private. Called with
+ * kvm->srcu held.
  *
- * -EAGAIN: overtaken, try again. -EINTR: a signal is pending. -ENOMEM, -EDQUOT (RLIMIT_MEMLOCK),
+ * -EAGAIN: overtaken, try again. -EINTR: a signal is pending. -ENOMEM, -EDQUOT
+ * (RLIMIT_MEMLOCK),
  * -EHWPOISON: no page.
  */
 int kvm_private_mem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
@@ -199,7 +207,9 @@ EXPORT_SYMBOL_GPL(kvm_private_mem_get_pfn);
 
 gfn_t __kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages)
 {
-	return kvm_private_map_next(&slot->private->kvm->private_map, gfn, gfn + npages, true) - gfn;
+	struct kvm_private_map *map = &slot->private->kvm->private_map;
+
+	return kvm_private_map_next(map, gfn, gfn + npages, true) - gfn;
 }
 
 /* What the uAPI forbids before any memslot is looked at. */
@@ -300,8 +310,9 @@ void kvm_private_mem_init_vm(struct kvm *kvm)
 }
 
 /*
- * The VM has no user left. Its files may have: end their callbacks while there are still vCPUs, and
- * after the last event of the VMM's mapping, which has unmapped everything and flushed caches.
+ * The VM has no user left. Its files may have: end their callbacks while there are still vCPUs,
+ * and after the last event of the VMM's mapping, which has unmapped everything and flushed
+ * caches.
  */
 void kvm_private_mem_unbind_all(struct kvm *kvm)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Private memory: what kvm_main.c calls. Without CONFIG_KVM_PRIVATE_MEM everything is absent and every
- * request is refused.
+ * Private memory: what kvm_main.c calls. Without CONFIG_KVM_PRIVATE_MEM everything is absent
+ * and every request is refused.
  */
 #ifndef __KVM_PRIVATE_MEM_H__
 #define __KVM_PRIVATE_MEM_H__
@@ -27,9 +27,9 @@ bool __kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range,
 			      kvm_gfn_handler_t handler);
 
 /*
- * An event of the VMM's mapping reaches shared frames only: a private frame is not mapped there. This
- * holds for a changed PTE too, which would put the VMM's page under a private frame. Inline, so that the
- * handler is called directly for VMs without private memory.
+ * An event of the VMM's mapping reaches shared frames only: a private frame is not mapped
+ * there. This holds for a changed PTE too, which would put the VMM's page under a private
+ * frame. Inline, so that the handler is called directly for VMs without private memory.
  */
 static __always_inline bool kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range,
 						   kvm_gfn_handler_t handler)

@@ -30,8 +30,8 @@ static u64 supported_attributes(struct kvm *kvm)
 }
 
 /*
- * Make the frames of [start, end) private or shared, all or none of them. What costs is what changes:
- * frames that have the state already are neither unmapped nor stored.
+ * Make the frames of [start, end) private or shared, all or none of them. What costs is what
+ * changes: frames that have the state already are neither unmapped nor stored.
  */
 static int set_private(struct kvm *kvm, gfn_t start, gfn_t end, bool private)
 {
@@ -49,9 +49,10 @@ static int set_private(struct kvm *kvm, gfn_t start, gfn_t end, bool private)
 		return r;
 
 	/*
-	 * A fault that has seen the old state either finds the change in progress or the sequence
-	 * number moved, or has installed its mapping before, which is then zapped here. A stale
-	 * mapping that survived would be two pages for one frame, and the end of the host.
+	 * A fault that has seen the old state either finds the change in progress or the
+	 * sequence number moved, or has installed its mapping before, which is then zapped
+	 * here. A stale mapping that survived would be two pages for one frame, and the end of
+	 * the host.
 	 */
 	kvm_private_mem_begin(kvm, start, end, !private);
 	kvm_private_map_commit(&change);
@@ -78,7 +79,7 @@ static int kvm_set_memory_attributes(struct kvm *kvm, const struct kvm_memory_at
 	return r;
 }
 
-/* The descriptor is inherited over exec, as mainline's is: there is no flag to ask for anything else. */
+/* The descriptor is inherited over exec, as mainline's is: no flag asks for anything else. */
 static int kvm_create_guest_memfd(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 {
 	struct file *file;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * Private memory of KVM guests: the part of KVM's uAPI that is new with it. Include <linux/kvm.h>, which
- * includes this file.
+ * Private memory of KVM guests: the part of KVM's uAPI that is new with it. Include
+ * <linux/kvm.h>, which includes this file.
  *
  * Numbers and layouts are those of mainline 6.8 (memslots, attributes, guest_memfd) and 6.11
  * (pre-faulting): a program written for mainline runs unmodified here, and the other way round.
@@ -22,7 +22,7 @@ struct kvm_userspace_memory_region2 {
 	__u64 memory_size;
 	__u64 userspace_addr;		/* where shared pages come from */
 	__u64 guest_memfd_offset;	/* of the first private page, with KVM_MEM_GUEST_MEMFD */
-	__u32 guest_memfd;		/* where private pages come from, with KVM_MEM_GUEST_MEMFD */
+	__u32 guest_memfd;		/* where private pages come from, likewise */
 	__u32 pad1;
 	__u64 pad2[14];
 };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Private memory in the x86 MMU: a fault on a private frame, the size of mappings beside private frames,
- * and mapping ahead of the guest.
+ * Private memory in the x86 MMU: a fault on a private frame, the size of mappings beside
+ * private frames, and mapping ahead of the guest.
  *
- * Locking: kvm->srcu is held on all of these paths; what is found here is looked at again under mmu_lock
- * by is_page_fault_stale(), see virt/kvm/private_mem.c.
+ * Locking: kvm->srcu is held on all of these paths; what is found here is looked at again under
+ * mmu_lock by is_page_fault_stale(), see virt/kvm/private_mem.c.
  */
 #include <linux/kvm_host.h>
 
@@ -13,8 +13,9 @@
 #include "x86.h"
 
 /*
- * Tell the VMM which frame could not be given to the guest. KVM_RUN then returns the error, and this is
- * the one exit that is valid together with one. A fault that nobody waits for tells nothing.
+ * Tell the VMM which frame could not be given to the guest. KVM_RUN then returns the error, and
+ * this is the one exit that is valid together with one. A fault that nobody waits for tells
+ * nothing.
  */
 static void memory_fault_exit(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
@@ -30,8 +31,8 @@ static void memory_fault_exit(struct kvm_vcpu *vcpu, struct kvm_page_fault *faul
 }
 
 /*
- * Find the page of a private frame. fault->hva stays 0: no event of the VMM's mapping is about it,
- * while changes of private memory block all addresses.
+ * Find the page of a private frame. fault->hva stays 0: no event of the VMM's mapping is about
+ * it, while changes of private memory block all addresses.
  */
 int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
@@ -58,9 +59,9 @@ int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 }
 
 /*
- * The largest mapping of shared memory at @gfn, up to @max_level, that covers no private frame; and a
- * private frame's mapping is a single page. The answer holds under mmu_lock while no change is
- * running; elsewhere it is a hint.
+ * The largest mapping of shared memory at @gfn, up to @max_level, that covers no private frame;
+ * and a private frame's mapping is a single page. The answer holds under mmu_lock while no
+ * change is running; elsewhere it is a hint.
  */
 int kvm_private_mem_max_level(struct kvm *kvm, gfn_t gfn, int max_level)
 {
@@ -139,7 +140,7 @@ int kvm_arch_private_mem_check_extension(struct kvm *kvm, long cap)
 	case KVM_CAP_PRE_FAULT_MEMORY:
 		return tdp_enabled;
 	case KVM_CAP_X86_SMM:
-		/* SMM needs a second address space, and KVM would have to write its state for it. */
+		/* SMM needs a second address space, and KVM would have to write its state. */
 		return kvm && kvm_arch_has_private_mem(kvm) ? 0 : -ENOENT;
 	default:
 		return -ENOENT;
