@@ -65,7 +65,10 @@ int kvm_private_mem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
 restrictedmem_flush_t kvm_arch_private_mem_flush(struct kvm *kvm);
 /* A capability's value, or -ENOENT when the architecture leaves it to the others. */
 int kvm_arch_private_mem_check_extension(struct kvm *kvm, long cap);
-/* Map what is next in the range. Bytes mapped, or an error. Called with the vCPU loaded. */
+/*
+ * Map what is next in the range. Bytes mapped, or an error; -EAGAIN: try again, in another read
+ * section of kvm->srcu. Called with the vCPU loaded.
+ */
 long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu, struct kvm_pre_fault_memory *range);
 #else
 static inline bool kvm_mem_is_private(struct kvm *kvm, gfn_t gfn)

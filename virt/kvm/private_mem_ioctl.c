@@ -124,11 +124,25 @@ long kvm_private_mem_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *
 	}
 }
 
+/*
+ * Try once, in a read section of its own: a fault is tried again until a memslot that is being
+ * deleted is gone, and the deletion waits for readers that may still see it.
+ */
+static long pre_fault_once(struct kvm_vcpu *vcpu, struct kvm_pre_fault_memory *range)
+{
+	long r;
+	int idx;
+
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	r = kvm_arch_vcpu_pre_fault_memory(vcpu, range);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	return r;
+}
+
 static int pre_fault_range(struct kvm_vcpu *vcpu, struct kvm_pre_fault_memory *range)
 {
 	u64 size = range->size;
 	long r;
-	int idx;
 
 	if (range->flags)
 		return -EINVAL;
@@ -136,16 +150,16 @@ static int pre_fault_range(struct kvm_vcpu *vcpu, struct kvm_pre_fault_memory *r
 		return -EINVAL;
 
 	vcpu_load(vcpu);
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	do {
-		r = signal_pending(current) ? -EINTR : kvm_arch_vcpu_pre_fault_memory(vcpu, range);
+		r = signal_pending(current) ? -EINTR : pre_fault_once(vcpu, range);
+		cond_resched();
+		if (r == -EAGAIN)
+			continue;
 		if (r <= 0)
 			break;
 		range->gpa += r;
 		range->size -= r;
-		cond_resched();
 	} while (range->size);
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	vcpu_put(vcpu);
 
 	/* Some of it is mapped: that is success, and @range tells how much is left. */

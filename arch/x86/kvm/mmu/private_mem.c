@@ -63,7 +63,7 @@ int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
  * and a private frame's mapping is a single page. The answer holds under mmu_lock while no
  * change is running; elsewhere it is a hint.
  */
-int kvm_private_mem_max_level(struct kvm *kvm, gfn_t gfn, int max_level)
+int __kvm_private_mem_max_level(struct kvm *kvm, gfn_t gfn, int max_level)
 {
 	int level;
 
@@ -104,23 +104,20 @@ long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu, struct kvm_pre_fault_
 	if (!tdp_enabled)
 		return -EOPNOTSUPP;
 
-	do {
-		/* A root that has gone stale makes every fault a retry. */
-		if (kvm_check_request(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS, vcpu))
-			kvm_mmu_free_obsolete_roots(vcpu);
-		r = kvm_mmu_reload(vcpu);
-		if (r)
-			return r;
-		/* What maps gpas directly is only there while the guest does not run a guest. */
-		if (vcpu->arch.mmu->page_fault != kvm_tdp_page_fault)
-			return -EOPNOTSUPP;
-		if (signal_pending(current))
-			return -EINTR;
-		cond_resched();
-		r = pre_fault_page(vcpu, range->gpa, &level);
-	} while (r == RET_PF_RETRY);
+	/* A root that has gone stale makes every fault a retry. */
+	if (kvm_check_request(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS, vcpu))
+		kvm_mmu_free_obsolete_roots(vcpu);
+	r = kvm_mmu_reload(vcpu);
+	if (r)
+		return r;
+	/* What maps gpas directly is only there while the guest does not run a guest. */
+	if (vcpu->arch.mmu->page_fault != kvm_tdp_page_fault)
+		return -EOPNOTSUPP;
 
+	r = pre_fault_page(vcpu, range->gpa, &level);
 	switch (r) {
+	case RET_PF_RETRY:
+		return -EAGAIN;
 	case RET_PF_FIXED:
 	case RET_PF_SPURIOUS:
 		end = (range->gpa & KVM_HPAGE_MASK(level)) + KVM_HPAGE_SIZE(level);
