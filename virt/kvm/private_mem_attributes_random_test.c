@@ -103,23 +103,40 @@ struct map_reader {
 	unsigned long wrong;
 };
 
+/* What stays is as it is, whatever happens next to it. */
+static int wrong_frames(struct kvm_private_map *map, gfn_t base)
+{
+	const gfn_t private = base + 3 * CHUNK + STAYS_PRIVATE;
+	const gfn_t shared = base + 3 * CHUNK + STAYS_SHARED;
+
+	return kvm_private_map_has(map, base, base + CHUNK, false) +
+	       !kvm_private_map_test(map, base + CHUNK - 1) +
+	       kvm_private_map_has(map, base + 2 * CHUNK, base + 3 * CHUNK, true) +
+	       kvm_private_map_test(map, base + 2 * CHUNK) +
+	       !kvm_private_map_test(map, private) + kvm_private_map_test(map, shared) +
+	       (kvm_private_map_next(map, private, shared + 1, false) != shared);
+}
+
+/* What changes is in either state, and looked at, to touch pages that come and go. */
+static int wrong_answers(struct kvm_private_map *map, gfn_t start)
+{
+	const gfn_t end = start + CHUNK;
+	gfn_t private = kvm_private_map_next(map, start, end, true);
+	gfn_t shared = kvm_private_map_next(map, start, end, false);
+
+	return (private < start) + (private > end) + (shared < start) + (shared > end);
+}
+
 static int map_reader(void *data)
 {
 	struct map_reader *r = data;
-	struct kvm_private_map *map = &r->t->map;
 	gfn_t base;
 
 	while (!kthread_should_stop()) {
-		base = r->rounds++ % NR_GROUPS * GROUP;
-		r->wrong += kvm_private_map_has(map, base, base + CHUNK, false);
-		r->wrong += !kvm_private_map_test(map, base + CHUNK - 1);
-		r->wrong += kvm_private_map_has(map, base + 2 * CHUNK, base + 3 * CHUNK, true);
-		r->wrong += kvm_private_map_test(map, base + 2 * CHUNK);
-		base += 3 * CHUNK;
-		r->wrong += !kvm_private_map_test(map, base + STAYS_PRIVATE);
-		r->wrong += kvm_private_map_test(map, base + STAYS_SHARED);
-		r->wrong += kvm_private_map_next(map, base + STAYS_PRIVATE, base + CHUNK, false) !=
-			    base + STAYS_SHARED;
+		base = r->rounds % NR_GROUPS * GROUP;
+		r->wrong += wrong_frames(&r->t->map, base);
+		r->wrong += wrong_answers(&r->t->map, base + CHUNK);
+		WRITE_ONCE(r->rounds, r->rounds + 1);
 		cond_resched();
 	}
 	return 0;

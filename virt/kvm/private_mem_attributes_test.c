@@ -313,6 +313,29 @@ static void map_test_cancelled(struct kunit *test)
 	map_test_expect_model(test);
 }
 
+/* Commit does not sleep, and a page that it takes out is there as long as a reader may have it. */
+static void map_test_grace_period(struct kunit *test)
+{
+	struct kvm_private_map_change change;
+	struct map_test *t = test->priv;
+	int ret, alive = 0;
+
+	map_test_set(test, 1, 2, true);
+	mutex_lock(&t->lock);
+	ret = kvm_private_map_prepare(&t->map, 0, CHUNK, true, &change);
+	if (!ret) {
+		rcu_read_lock();
+		kvm_private_map_commit(&change);
+		alive = atomic_read(&pages_alive);
+		rcu_read_unlock();
+	}
+	mutex_unlock(&t->lock);
+
+	KUNIT_ASSERT_EQ(test, ret, 0);
+	KUNIT_EXPECT_EQ(test, alive, 1);
+	map_test_expect_shape(test, 1, 0);
+}
+
 /* Each of the change's allocations fails once: nothing remains of the change. */
 static void fail_each(struct kunit *test, gfn_t start, gfn_t end, bool private, unsigned int nr)
 {
@@ -438,6 +461,7 @@ static struct kunit_case map_test_cases[] = {
 	KUNIT_CASE(map_test_merge),
 	KUNIT_CASE(map_test_huge),
 	KUNIT_CASE(map_test_cancelled),
+	KUNIT_CASE(map_test_grace_period),
 	KUNIT_CASE(map_test_no_memory),
 	KUNIT_CASE(map_test_no_memory_to_undo),
 	KUNIT_CASE(map_test_cost),
