@@ -42,11 +42,13 @@ GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstac
 	-Wl,--no-warn-rwx-segments
 
 programs := sev_guest_test sev_launch_test sev_platform_test sev_recycle_test svm_decode_test \
-	svm_vmcb_test svm_nested_tcg_test
+	svm_vmcb_test svm_nested_tcg_test private_mem_types_test private_mem_slots_test \
+	private_mem_attributes_test private_mem_exits_test private_mem_conversion_test private_mem_huge_test \
+	private_mem_accessors_test private_mem_prefault_test private_mem_lifetime_test
 guest := sev_guest_entry sev_guest_payload sev_guest_payload_io sev_guest_payload_cpu \
 	sev_guest_payload_irq
-library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm
-headers := $(wildcard $(I)/sev_*.h $(I)/svm_*.h) sev.mk
+library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm private_vm private_vm_run
+headers := $(wildcard $(I)/sev_*.h $(I)/svm_*.h $(I)/private_*.h) sev.mk
 
 # The kernel's own test of moving and mirroring SEV VMs, as it is in the tree.
 upstream := sev_migrate_tests
@@ -82,11 +84,14 @@ $(library:%=$(OUT)/%.o): $(OUT)/%.o: $(L)/%.c $(headers) | $(OUT)
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
-$(programs:%=$(OUT)/%): $(OUT)/%: $(S)/%.c $(library:%=$(OUT)/%.o) $(OUT)/sev_guest_image.o $(headers)
-	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $< $(library:%=$(OUT)/%.o) $(OUT)/sev_guest_image.o $(LDLIBS)
-
 # Guest code as data of the program, position-independent.
+$(OUT)/private_vm_guest.o: $(L)/private_vm_guest.S $(headers) | $(OUT)
+	$(Q)$(CC) -c -I$(I) -o $@ $<
+
+$(programs:%=$(OUT)/%): $(OUT)/%: $(S)/%.c $(OUT)/private_vm_guest.o $(library:%=$(OUT)/%.o) $(OUT)/sev_guest_image.o $(headers)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< $(OUT)/private_vm_guest.o $(library:%=$(OUT)/%.o) $(OUT)/sev_guest_image.o $(LDLIBS)
+
 $(OUT)/svm_nested_tcg_guest.o: $(S)/svm_nested_tcg_guest.S $(S)/svm_nested_tcg_guest.h | $(OUT)
 	$(Q)$(CC) -c -I$(S) -o $@ $<
 

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_EXIT_MEMORY_FAULT: when a private page cannot be given to the guest, KVM_RUN fails with an error
+ * that says why, and the exit says which page. Once the reason is gone, the guest goes on where it was.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "private_vm.h"
+
+#define SIZE	(4 * PVM_MIB)
+#define NOBODY	65534
+
+#define ALLOCATE_EVENT	"/sys/kernel/tracing/events/restrictedmem/restrictedmem_allocate/enable"
+#define HARD_OFFLINE	"/sys/devices/system/memory/hard_offline_page"
+#define CGROUP		"/sys/fs/cgroup"
+#define CGROUP_OWN	CGROUP "/private_mem_exits_test"
+
+FIXTURE(exits) {
+	struct pvm vm;
+	int fd;
+	void *hva;
+};
+
+FIXTURE_SETUP(exits)
+{
+	ASSERT_EQ(0, pvm_create(&self->vm, KVM_X86_SW_PROTECTED_VM));
+	ASSERT_EQ(0, pvm_add_vcpus(&self->vm, 1));
+	self->fd = pvm_create_file(&self->vm, PVM_RESTRICTED, SIZE);
+	ASSERT_LE(0, self->fd);
+	self->hva = pvm_map(SIZE);
+	ASSERT_NE(NULL, self->hva);
+}
+
+FIXTURE_TEARDOWN(exits)
+{
+	pvm_destroy(&self->vm);
+	close(self->fd);
+	munmap(self->hva, SIZE);
+}
+
+static int add_slot(FIXTURE_DATA(exits) *self, int fd)
+{
+	return pvm_add_slot(&self->vm, PVM_SLOT, PVM_DATA, SIZE, self->hva, fd, 0);
+}
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* The command has ended with @error, for the private page of @gpa. */
+#define ENDED_WITH(error, command, page) do {						\
+	ASSERT_EQ(-(error), command);							\
+	EXPECT_TRUE(pvm_is_memory_fault(&self->vm, 0, (page), true)) {			\
+		struct kvm_run *run_ = self->vm.vcpu[0].run;				\
+											\
+		TH_LOG("exit %u flags %#llx gpa %#llx size %#llx", run_->exit_reason,	\
+		       run_->memory_fault.flags, run_->memory_fault.gpa,		\
+		       run_->memory_fault.size);					\
+	}										\
+} while (0)
+
+/* Whatever the access is, the page is named, not the address. */
+TEST_F(exits, slot_without_file)
+{
+	struct pvm_cmd call = { .op = PVM_CALL, .addr = PVM_DATA + 3 * PVM_PAGE };
+	uint64_t value;
+
+	ASSERT_EQ(0, add_slot(self, -1));
+	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
+	ENDED_WITH(EFAULT, pvm_read(&self->vm, PVM_DATA + 0x123, &value), PVM_DATA);
+	ASSERT_EQ(0, pvm_drop(&self->vm, 0));
+	ENDED_WITH(EFAULT, pvm_write(&self->vm, PVM_DATA + PVM_PAGE + 8, 1), PVM_DATA + PVM_PAGE);
+	ASSERT_EQ(0, pvm_drop(&self->vm, 0));
+	ENDED_WITH(EFAULT, pvm_command(&self->vm, 0, &call), PVM_DATA + 3 * PVM_PAGE);
+	EXPECT_EQ(0, pvm_resident(self->hva, SIZE));
+}
+
+/* A page that belongs to no slot is a device's while it is shared. Private, it is no device's. */
+TEST_F(exits, no_slot)
+{
+	uint64_t value;
+
+	ASSERT_EQ(KVM_EXIT_MMIO, pvm_read(&self->vm, PVM_DATA, &value));
+	ASSERT_EQ(0, pvm_drop(&self->vm, 0));
+	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA + PVM_PAGE, PVM_PAGE, true));
+	ENDED_WITH(EFAULT, pvm_read(&self->vm, PVM_DATA + PVM_PAGE, &value), PVM_DATA + PVM_PAGE);
+	ASSERT_EQ(0, pvm_drop(&self->vm, 0));
+	ASSERT_EQ(KVM_EXIT_MMIO, pvm_read(&self->vm, PVM_DATA + 2 * PVM_PAGE, &value));
+}
+
+TEST_F(exits, deleted_slot)
+{
+	uint64_t value = 0;
+
+	ASSERT_EQ(0, add_slot(self, self->fd));
+	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
+	ASSERT_EQ(0, pvm_write(&self->vm, PVM_DATA, 0x5a5a));
+	ASSERT_EQ(0, pvm_delete_slot(&self->vm, PVM_SLOT));
+	ENDED_WITH(EFAULT, pvm_read(&self->vm, PVM_DATA, &value), PVM_DATA);
+	/* The same instruction, when the slot is back. */
+	ASSERT_EQ(0, add_slot(self, self->fd));
+	ASSERT_EQ(0, pvm_resume(&self->vm, 0));
+	EXPECT_EQ(0x5a5a, self->vm.vcpu[0].cmd->result);
+}
+
+/* The VMM may also decide that the page is to be shared. */
+TEST_F(exits, shared_instead)
+{
+	ASSERT_EQ(0, add_slot(self, -1));
+	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
+	ENDED_WITH(EFAULT, pvm_write(&self->vm, PVM_DATA, 77), PVM_DATA);
+	/* Nothing has changed: the same again, as often as it is asked for. */
+	ENDED_WITH(EFAULT, pvm_resume(&self->vm, 0), PVM_DATA);
+	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, PVM_PAGE, false));
+	ASSERT_EQ(0, pvm_resume(&self->vm, 0));
+	EXPECT_EQ(77, *(uint64_t *)self->hva);
+}
+
+/* Where the host found an error in memory: a page that came to the file since @mark in the trace. */
+static unsigned long allocated_pfn(unsigned long index)
+{
+	FILE *trace = fopen("/sys/kernel/tracing/trace", "re");
+	unsigned long pfn = 0, at, this;
+	char line[256], *text;
+
+	if (!trace)
+		return 0;
+	while (fgets(line, sizeof(line), trace)) {
+		text = strstr(line, "restrictedmem_allocate: ");
+		if (text && sscanf(text, "restrictedmem_allocate: ino %*u index %lx pfn %lx", &at,
+				   &this) == 2 && at == index)
+			pfn = this;
+	}
+	fclose(trace);
+	return pfn;
+}
+
+TEST_F(exits, memory_error)
+{
+	uint64_t value = 1;
+	unsigned long pfn;
+	char text[32];
+
+	ASSERT_EQ(0, add_slot(self, self->fd));
+	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
+	ASSERT_EQ(0, write_file(ALLOCATE_EVENT, "1"));
+	ASSERT_EQ(0, pvm_fill_pages(&self->vm, PVM_DATA, 16 * PVM_PAGE, 1, 1));
+	ASSERT_EQ(0, write_file(ALLOCATE_EVENT, "0"));
+	pfn = allocated_pfn(5);
+	ASSERT_NE(0, pfn);
+	snprintf(text, sizeof(text), "%#lx", pfn * PVM_PAGE);
+	ASSERT_EQ(0, write_file(HARD_OFFLINE, text));
+
+	ENDED_WITH(EHWPOISON, pvm_read(&self->vm, PVM_DATA + 5 * PVM_PAGE, &value),
+		   PVM_DATA + 5 * PVM_PAGE);
+	ENDED_WITH(EHWPOISON, pvm_resume(&self->vm, 0), PVM_DATA + 5 * PVM_PAGE);
+	EXPECT_EQ(15, pvm_file_pages(self->fd));
+	/* Its neighbours are as they were; the page itself is lost until it is given back. */
+	ASSERT_EQ(0, pvm_drop(&self->vm, 0));
+	EXPECT_EQ(0, pvm_check_pages(&self->vm, PVM_DATA, 5 * PVM_PAGE, 1, 1));
+	EXPECT_EQ(0, pvm_check_pages(&self->vm, PVM_DATA + 6 * PVM_PAGE, 10 * PVM_PAGE, 1, 1));
+	ASSERT_EQ(0, pvm_punch(self->fd, 5 * PVM_PAGE, PVM_PAGE));
+	ASSERT_EQ(0, pvm_read(&self->vm, PVM_DATA + 5 * PVM_PAGE, &value));
+	EXPECT_EQ(0, value);
+}
+
+/* The number that a file of the test's own cgroup holds. */
+static long cgroup_value(const char *file)
+{
+	char path[128];
+	long value = -1;
+	FILE *stream;
+
+	snprintf(path, sizeof(path), CGROUP_OWN "/%s", file);
+	stream = fopen(path, "re");
+	if (!stream)
+		return -1;
+	if (fscanf(stream, "%ld", &value) != 1)
+		value = -1;
+	fclose(stream);
+	return value;
+}
+
+static int limit_memory(long bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", bytes);
+	return write_file(CGROUP_OWN "/memory.max", text);
+}
+
+static long oom_kills(void)
+{
+	FILE *stream = fopen(CGROUP_OWN "/memory.events", "re");
+	long kills = -1;
+	char line[64];
+
+	if (!stream)
+		return -1;
+	while (fgets(line, sizeof(line), stream))
+		sscanf(line, "oom_kill %ld", &kills);
+	fclose(stream);
+	return kills;
+}
+
+/* Private pages count to the memcg of the task whose guest touches them. */
+TEST_F(exits, memcg_limit)
+{
+	struct pvm_cmd fill = { .op = PVM_FILL, .addr = PVM_DATA, .len = SIZE, .mul = 1,
+				.step = PVM_PAGE };
+	long before, pages;
+
+	ASSERT_EQ(0, add_slot(self, self->fd));
+	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
+	ASSERT_EQ(0, write_file(CGROUP "/cgroup.subtree_control", "+memory"));
+	ASSERT_TRUE(mkdir(CGROUP_OWN, 0755) == 0 || errno == EEXIST);
+	ASSERT_EQ(0, write_file(CGROUP_OWN "/cgroup.procs", "0"));
+	/* KVM's own tables for the slot are there before memory gets scarce. */
+	for (uint64_t at = 0; at < SIZE; at += 2 * PVM_MIB)
+		ASSERT_EQ(0, pvm_write(&self->vm, PVM_DATA + at, PVM_DATA + at));
+	before = cgroup_value("memory.current");
+	ASSERT_LT(0, before);
+	ASSERT_EQ(0, limit_memory(before + SIZE / 4));
+
+	ASSERT_EQ(-ENOMEM, pvm_command(&self->vm, 0, &fill));
+	EXPECT_EQ(KVM_EXIT_MEMORY_FAULT, self->vm.vcpu[0].run->exit_reason);
+	pages = pvm_file_pages(self->fd);
+	EXPECT_LT(0, pages);
+	EXPECT_GT(SIZE / PVM_PAGE, pages);
+	EXPECT_LT((long)(pages * PVM_PAGE) - before, cgroup_value("memory.current"));
+	EXPECT_EQ(-ENOMEM, pvm_resume(&self->vm, 0));
+	EXPECT_EQ(0, oom_kills());
+
+	ASSERT_EQ(0, write_file(CGROUP_OWN "/memory.max", "max"));
+	ASSERT_EQ(0, pvm_resume(&self->vm, 0));
+	EXPECT_EQ(0, pvm_check_pages(&self->vm, PVM_DATA, SIZE, 0, 1));
+	EXPECT_EQ(SIZE / PVM_PAGE, pvm_file_pages(self->fd));
+	EXPECT_EQ(0, oom_kills());
+	ASSERT_EQ(0, write_file(CGROUP "/cgroup.procs", "0"));
+	/* What the file still holds stays charged there. */
+	rmdir(CGROUP_OWN);
+}
+
+/* Without CAP_IPC_LOCK the limit holds, page by page; the VM itself may be larger. */
+TEST_F(exits, mlock_limit)
+{
+	struct pvm_cmd fill = { .op = PVM_FILL, .addr = PVM_DATA, .len = SIZE, .mul = 1,
+				.step = PVM_PAGE };
+	struct rlimit limit;
+	int fd;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_MEMLOCK, &limit));
+	ASSERT_LE(SIZE, limit.rlim_max);
+	ASSERT_EQ(0, setresuid(NOBODY, NOBODY, NOBODY));
+	fd = pvm_create_file(&self->vm, PVM_RESTRICTED, SIZE);
+	ASSERT_LE(0, fd);
+	limit.rlim_cur = 16 * PVM_PAGE;
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
+	ASSERT_EQ(0, add_slot(self, fd));
+	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
+
+	ENDED_WITH(EDQUOT, pvm_command(&self->vm, 0, &fill), PVM_DATA + 16 * PVM_PAGE);
+	EXPECT_EQ(16, pvm_file_pages(fd));
+	ENDED_WITH(EDQUOT, pvm_resume(&self->vm, 0), PVM_DATA + 16 * PVM_PAGE);
+	/* A page that is given back is one that may be had. */
+	ASSERT_EQ(0, pvm_punch(fd, 0, PVM_PAGE));
+	ENDED_WITH(EDQUOT, pvm_resume(&self->vm, 0), PVM_DATA + 17 * PVM_PAGE);
+	limit.rlim_cur = SIZE;
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
+	ASSERT_EQ(0, pvm_resume(&self->vm, 0));
+	EXPECT_EQ(0, pvm_check_pages(&self->vm, PVM_DATA + PVM_PAGE, SIZE - PVM_PAGE, 0, 1));
+	close(fd);
+}
+
+/* The reason of an exit is that of this KVM_RUN, even if it fails for another one than the last did. */
+TEST_F(exits, no_stale_reason)
+{
+	void *gone = pvm_map(SIZE);
+	uint64_t value;
+
+	ASSERT_NE(NULL, gone);
+	ASSERT_EQ(0, add_slot(self, -1));
+	ASSERT_EQ(0, pvm_add_slot(&self->vm, PVM_SLOT + 1, PVM_DATA + SIZE, SIZE, gone, -1, 0));
+	ASSERT_EQ(0, munmap(gone, SIZE));
+	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
+	ENDED_WITH(EFAULT, pvm_read(&self->vm, PVM_DATA, &value), PVM_DATA);
+	ASSERT_EQ(0, pvm_drop(&self->vm, 0));
+	/* A shared page whose mapping the VMM has lost: an error without a reason. */
+	ASSERT_EQ(-EFAULT, pvm_read(&self->vm, PVM_DATA + SIZE, &value));
+	EXPECT_EQ(KVM_EXIT_UNKNOWN, self->vm.vcpu[0].run->exit_reason);
+}
+
+TEST_HARNESS_MAIN
