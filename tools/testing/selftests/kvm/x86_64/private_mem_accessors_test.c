@@ -189,7 +189,7 @@ FIXTURE_VARIANT_ADD(structure, wall_clock_old) {
 };
 
 FIXTURE_VARIANT_ADD(structure, hv_reference_tsc) {
-	.access = hv_reference_tsc, .refused = 0, .writes = false,
+	.access = hv_reference_tsc, .refused = 0, .writes = true,
 };
 
 /* These are refused at once: the guest gets #GP, the VMM an error. */

@@ -28,27 +28,43 @@ FIXTURE(huge) {
 	struct pvm vm;
 	int fd;
 	void *hva;
+	bool hugetlb;
 };
 
 FIXTURE_VARIANT(huge) {
-	bool memfd;
+	bool hugetlb;
 };
 
-FIXTURE_VARIANT_ADD(huge, anonymous) {
-	.memfd = false,
+FIXTURE_VARIANT_ADD(huge, transparent) {
+	.hugetlb = false,
 };
 
-FIXTURE_VARIANT_ADD(huge, memfd) {
-	.memfd = true,
+FIXTURE_VARIANT_ADD(huge, hugetlb) {
+	.hugetlb = true,
 };
 
-static int allow_huge_shmem(void)
+static int reserve_huge_pages(void)
 {
-	int fd = open("/sys/kernel/mm/transparent_hugepage/shmem_enabled", O_WRONLY | O_CLOEXEC);
-	int ret = fd < 0 || write(fd, "advise", 6) != 6 ? -errno : 0;
+	int fd = open("/proc/sys/vm/nr_hugepages", O_WRONLY | O_CLOEXEC);
+	int ret = fd < 0 || write(fd, "8", 1) != 1 ? -errno : 0;
 
 	if (fd >= 0)
 		close(fd);
+	return ret;
+}
+
+/* What lies at @addr comes from a file of huge pages. */
+static int map_hugetlb(void *addr)
+{
+	int fd = memfd_create("shared", MFD_CLOEXEC | MFD_HUGETLB);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, SIZE) ||
+	    mmap(addr, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != addr)
+		ret = -errno;
+	close(fd);
 	return ret;
 }
 
@@ -60,16 +76,11 @@ FIXTURE_SETUP(huge)
 	ASSERT_LE(0, self->fd);
 	self->hva = pvm_map(SIZE);
 	ASSERT_NE(NULL, self->hva);
-	if (variant->memfd) {
-		int fd = memfd_create("shared", MFD_CLOEXEC);
-
-		ASSERT_EQ(0, allow_huge_shmem());
-		ASSERT_LE(0, fd);
-		ASSERT_EQ(0, ftruncate(fd, SIZE));
-		ASSERT_EQ(self->hva, mmap(self->hva, SIZE, PROT_READ | PROT_WRITE,
-					  MAP_SHARED | MAP_FIXED, fd, 0));
-		close(fd);
+	if (variant->hugetlb) {
+		ASSERT_EQ(0, reserve_huge_pages());
+		ASSERT_EQ(0, map_hugetlb(self->hva));
 	}
+	self->hugetlb = variant->hugetlb;
 	ASSERT_EQ(0, pvm_add_slot(&self->vm, PVM_SLOT, PVM_DATA, SIZE, self->hva, self->fd, 0));
 }
 
@@ -80,12 +91,12 @@ FIXTURE_TEARDOWN(huge)
 	munmap(self->hva, SIZE);
 }
 
-/* KVM maps all of the slot by huge pages: without this, nothing below tests anything. */
+/* How many huge pages KVM has mapped: that there were some tells that a test tested something. */
 #define MAPPED_HUGE(n)	EXPECT_EQ((n), pvm_vm_stat(&self->vm, "pages_2m"))
 
 static int fill_shared(FIXTURE_DATA(huge) *self)
 {
-	if (madvise(self->hva, SIZE, MADV_HUGEPAGE))
+	if (!self->hugetlb && madvise(self->hva, SIZE, MADV_HUGEPAGE))
 		return -errno;
 	for (uint64_t page = 0; page < PAGES; page++)
 		*(uint64_t *)(self->hva + page * PVM_PAGE) = SHARED_VALUE + PVM_DATA + page * PVM_PAGE;
@@ -170,11 +181,9 @@ TEST_F(huge, collapsed)
 	struct pvm *vm = &self->vm;
 	const uint64_t gpa = PVM_DATA + 9 * PVM_PAGE;
 
-	if (variant->memfd) {
-		/* Small pages of a file: the advice comes after they are there. */
-		memset(self->hva, 0, SIZE);
-		MAPPED_HUGE(0);
-	}
+	/* Huge pages of hugetlb are never anything else. */
+	if (variant->hugetlb)
+		return;
 	ASSERT_EQ(0, pvm_fill_pages(vm, PVM_DATA, SIZE, SHARED_VALUE, 1));
 	MAPPED_HUGE(0);
 	ASSERT_EQ(0, pvm_set_private(vm, gpa, PVM_PAGE, true));
