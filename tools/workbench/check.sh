@@ -66,17 +66,20 @@ tap_results()
 
 run_job()
 {
-	local name=$1 kind=$2 where=$3 timeout=$4 command=$5 log=$dir/$1.log rc=0 start=$SECONDS
+	local name=$1 kind=$2 where=${3%%+*} timeout=$4 command=$5 log=$dir/$1.log rc=0 start=$SECONDS
+	local host_args=${3#"$where"}
 
+	host_args=${host_args//+/ }
 	case $where in
 	machine)
 		(cd "$root" && timeout -k 10 "$timeout" bash -c "$command") > "$log" 2> "$log.err" < /dev/null || rc=$?
 		;;
 	host)
-		"$host" --name "check/$name" --timeout "$timeout" "$build/selftests" "$command" > "$log" 2> "$log.err" || rc=$?
+		HOST_ARGS=$host_args "$host" --name "check/$name" --timeout "$timeout" "$build/selftests" "$command" \
+			> "$log" 2> "$log.err" || rc=$?
 		;;
 	debug)
-		KERNEL=$build/linux-dbg-o/arch/x86/boot/bzImage MEM=6G \
+		HOST_ARGS=$host_args KERNEL=$build/linux-dbg-o/arch/x86/boot/bzImage MEM=6G \
 			"$host" --name "check/$name" --timeout "$timeout" "$build/selftests" "$command" > "$log" 2> "$log.err" || rc=$?
 		;;
 	esac
@@ -101,7 +104,7 @@ while IFS='|' read -r name kind where timeout command <&9; do
 	name=${name// /} kind=${kind// /} where=${where// /} timeout=${timeout// /}
 	case $name in ''|\#*) continue ;; esac
 	[[ $name == *${T:-}* ]] || continue
-	[[ "$kind $where" =~ ^(tap|plain)\ (machine|host|debug)$ ]] || die "$list: $name: kind '$kind', where '$where'"
+	[[ "$kind $where" =~ ^(tap|plain)\ (machine|(host|debug)(\+[a-z0-9_.=+]+)?)$ ]] || die "$list: $name: kind '$kind', where '$where'"
 	run_job "$name" "$kind" "$where" "$timeout" "$command"
 done 9< "$list"
 
