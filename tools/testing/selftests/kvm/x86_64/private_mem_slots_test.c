@@ -273,6 +273,62 @@ TEST_F(slots, second_vm)
 	pvm_destroy(&other);
 }
 
+/*
+ * A page of the file is that page of the guest's which the slot's offset makes it, and none beside it. The
+ * slots show the second half of the file first, then all of the first half but a page at each end.
+ */
+TEST_F(slots, punch_finds_its_page)
+{
+	const uint64_t half = SIZE / 2, second = PVM_DATA + SIZE;
+	const uint64_t pages[] = { 0, 1, 255, 511 };
+	struct pvm *vm = &self->vm;
+	uint64_t value = 1;
+
+	ASSERT_EQ(0, pvm_add_slot(vm, 1, PVM_DATA, half, self->hva, self->fd, half));
+	ASSERT_EQ(0, pvm_add_slot(vm, 2, second, half - 2 * PVM_PAGE, self->hva, self->fd, PVM_PAGE));
+	ASSERT_EQ(0, pvm_set_private(vm, PVM_DATA, 2 * SIZE, true));
+	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+		const uint64_t at = pages[i] * PVM_PAGE, behind = at + PVM_PAGE;
+
+		ASSERT_EQ(0, pvm_fill_pages(vm, PVM_DATA, half, 1, 1));
+		ASSERT_EQ(0, pvm_fill_pages(vm, second, half - 2 * PVM_PAGE, 2, 1));
+		ASSERT_EQ(0, pvm_punch(self->fd, half + at, PVM_PAGE));
+		ASSERT_EQ(0, pvm_read(vm, PVM_DATA + at, &value));
+		EXPECT_EQ(0, value);
+		ASSERT_EQ(0, pvm_write(vm, PVM_DATA + at, PVM_DATA + at + 1));
+		EXPECT_EQ(0, pvm_check_pages(vm, PVM_DATA, half, 1, 1));
+		EXPECT_EQ(0, pvm_check_pages(vm, second, half - 2 * PVM_PAGE, 2, 1));
+		if (behind < half) {
+			ASSERT_EQ(0, pvm_punch(self->fd, half + behind, half - behind));
+			EXPECT_EQ(0, pvm_check_pages(vm, PVM_DATA + behind, half - behind, 0, 0));
+		}
+		EXPECT_EQ(0, pvm_check_pages(vm, PVM_DATA, behind, 1, 1));
+	}
+	/* From the first page that a slot shows to the last one before the other slot's. */
+	ASSERT_EQ(0, pvm_punch(self->fd, 0, half));
+	EXPECT_EQ(0, pvm_check_pages(vm, second, half - 2 * PVM_PAGE, 0, 0));
+	EXPECT_EQ(0, pvm_check_pages(vm, PVM_DATA, half, 1, 1));
+}
+
+/* A punch of what no slot shows leaves nothing open: the guest goes on, also with what it did not touch yet. */
+TEST_F(slots, punch_beside_slots)
+{
+	struct pvm *vm = &self->vm;
+	int64_t faults;
+
+	ASSERT_EQ(0, pvm_add_slot(vm, 1, PVM_DATA, SIZE / 4, self->hva, self->fd, SIZE / 4));
+	ASSERT_EQ(0, pvm_set_private(vm, PVM_DATA, SIZE, true));
+	ASSERT_EQ(0, pvm_fill_pages(vm, PVM_DATA, SIZE / 8, 1, 1));
+	faults = pvm_stat(vm, 0, "pf_taken");
+	ASSERT_EQ(0, pvm_punch(self->fd, 0, SIZE / 4));
+	ASSERT_EQ(0, pvm_punch(self->fd, SIZE / 2, SIZE / 2));
+	ASSERT_EQ(0, pvm_punch(self->fd, SIZE, SIZE));
+	EXPECT_EQ(0, pvm_check_pages(vm, PVM_DATA, SIZE / 8, 1, 1));
+	EXPECT_EQ(faults, pvm_stat(vm, 0, "pf_taken"));
+	ASSERT_EQ(0, pvm_fill_pages(vm, PVM_DATA + SIZE / 8, SIZE / 8, 1, 1));
+	EXPECT_EQ(0, pvm_check_pages(vm, PVM_DATA, SIZE / 4, 1, 1));
+}
+
 TEST_F(slots, first_ioctl)
 {
 	struct kvm_userspace_memory_region region = {
