@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Build the SEV selftests out of tree:
+# Build the selftests of SEV and of restricted memory out of tree:
 #
 #   make -C tools/testing/selftests/kvm -f sev.mk OUT=DIR KSRC=LINUX-TREE HDR=HEADERS
 #
@@ -8,7 +8,7 @@
 # KSRC  the kernel tree: its tools/testing/selftests has kselftest_harness.h
 # HDR   what "make headers_install INSTALL_HDR_PATH=HDR" made of that tree, or its include folder
 #
-# The programs are linked with Debian's libc and libgcrypt; the guest is freestanding.
+# The programs are linked with Debian's libc, libgcrypt and liburing; the guest is freestanding.
 
 ifeq ($(and $(OUT),$(KSRC),$(HDR)),)
 $(error usage: make -f sev.mk OUT=DIR KSRC=LINUX-TREE HDR=HEADERS)
@@ -50,10 +50,16 @@ guest := sev_guest_entry sev_guest_payload sev_guest_payload_io sev_guest_payloa
 library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm private_vm private_vm_run
 headers := $(wildcard $(I)/sev_*.h $(I)/svm_*.h $(I)/private_*.h) sev.mk
 
+# Tests of the file need no guest, and no library but one of their own.
+files := restrictedmem_account_test restrictedmem_fault_test restrictedmem_fd_test \
+	restrictedmem_file_test restrictedmem_mm_test restrictedmem_numa_test \
+	restrictedmem_signal_test restrictedmem_uring_test
+file-headers := include/restrictedmem_util.h restrictedmem_refused.h sev.mk
+
 # The kernel's own test of moving and mirroring SEV VMs, as it is in the tree.
 upstream := sev_migrate_tests
 
-all: $(programs:%=$(OUT)/%) $(upstream:%=$(OUT)/%)
+all: $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%)
 
 $(OUT):
 	$(Q)mkdir -p $@
@@ -84,6 +90,16 @@ $(library:%=$(OUT)/%.o): $(OUT)/%.o: $(L)/%.c $(headers) | $(OUT)
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
+$(OUT)/restrictedmem_util.o: lib/restrictedmem_util.c $(file-headers) | $(OUT)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -Iinclude -c -o $@ $<
+
+$(files:%=$(OUT)/%): $(OUT)/%: %.c $(OUT)/restrictedmem_util.o $(file-headers)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -Iinclude -o $@ $< $(OUT)/restrictedmem_util.o $(FILE_LDLIBS)
+
+$(OUT)/restrictedmem_uring_test: FILE_LDLIBS := -luring
+
 # Guest code as data of the program, position-independent.
 $(OUT)/private_vm_guest.o: $(L)/private_vm_guest.S $(headers) | $(OUT)
 	$(Q)$(CC) -c -I$(I) -o $@ $<
@@ -106,6 +122,6 @@ $(upstream:%=$(OUT)/%): $(OUT)/%: $(KSRC)/tools/testing/selftests/kvm/x86_64/%.c
 	$(Q)cp $(OUT)/upstream/x86_64/$* $@
 
 clean:
-	$(Q)rm -f $(programs:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(OUT)/guest-*.o $(OUT)/sev_*.o \
-		$(OUT)/sev_guest_payload.*
+	$(Q)rm -f $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(OUT)/guest-*.o \
+		$(OUT)/sev_*.o $(OUT)/sev_guest_payload.* $(OUT)/restrictedmem_util.o
 	$(Q)rm -rf $(OUT)/upstream
