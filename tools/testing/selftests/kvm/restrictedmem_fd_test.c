@@ -45,6 +45,7 @@ struct rows {
 	unsigned char *buf;	/* a page of PATTERN */
 	struct iovec iov;
 	off64_t zero;
+	int block;
 	struct flock lock;
 	struct rmem_space space;
 	char *argv[2];

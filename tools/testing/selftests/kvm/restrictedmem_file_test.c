@@ -97,7 +97,25 @@ TEST_F_TIMEOUT(create, stat, RMEM_TEST_SECONDS)
 	close(second);
 }
 
-TEST_F_TIMEOUT(create, statx_sees_allocation, RMEM_TEST_SECONDS)
+/* How much is allocated: what no other call tells. */
+TEST_F_TIMEOUT(create, fdinfo, RMEM_TEST_SECONDS)
+{
+	struct stat st;
+
+	self->fd = rmem_create(0);
+	EXPECT_EQ(0, rmem_fdinfo(self->fd, "size"));
+	EXPECT_EQ(0, rmem_fdinfo(self->fd, "resident"));
+	ASSERT_EQ(0, ftruncate(self->fd, SIZE));
+	EXPECT_EQ(SIZE, rmem_fdinfo(self->fd, "size"));
+	ASSERT_EQ(0, rmem_alloc(self->fd, 3, 5));
+	EXPECT_EQ(5 * K, rmem_fdinfo(self->fd, "resident"));
+	ASSERT_EQ(0, fstat(self->fd, &st));
+	EXPECT_EQ((long)st.st_ino, rmem_fdinfo(self->fd, "ino"));
+	/* Nobody has bound it. */
+	EXPECT_EQ(-ENOENT, rmem_fdinfo(self->fd, "bound"));
+}
+
+TEST_F_TIMEOUT(create, statx, RMEM_TEST_SECONDS)
 {
 	struct statx stx;
 

@@ -24,7 +24,6 @@
 
 FIXTURE(signal) {
 	int fd;
-	pid_t child;
 };
 
 FIXTURE_VARIANT(signal) {
@@ -38,13 +37,10 @@ FIXTURE_SETUP(signal)
 {
 	self->fd = rmem_create_sized(variant->pages);
 	ASSERT_LE(0, self->fd);
-	self->child = 0;
 }
 
 FIXTURE_TEARDOWN(signal)
 {
-	if (self->child)
-		kill(self->child, SIGKILL);
 	close(self->fd);
 }
 
@@ -116,46 +112,6 @@ TEST_F_TIMEOUT(signal, does_not_interrupt_punch, RMEM_TEST_SECONDS)
 	EXPECT_EQ(0, rmem_pages(self->fd));
 }
 
-TEST_F_TIMEOUT(signal, kills_punch, RMEM_TEST_SECONDS)
-{
-	int status;
-
-	if (variant->pages != ENDLESS)
-		return;
-	ASSERT_EQ(0, rmem_alloc(self->fd, 5, 1));
-	status = kill_soon(start(rmem_punch, self->fd, 0, ENDLESS));
-	EXPECT_EQ(SIGKILL, status);
-	/* The punch is over: nobody waits for it, and the page that it came to is whole or gone. */
-	EXPECT_EQ(0, rmem_alloc(self->fd, 5, 1));
-	EXPECT_EQ(1, rmem_pages(self->fd));
-}
-
-/* While a punch goes on: its range is waited for, in a way that a signal ends; the rest is free. */
-TEST_F_TIMEOUT(signal, beside_a_punch, RMEM_TEST_SECONDS)
-{
-	double begin;
-
-	if (variant->pages != ENDLESS)
-		return;
-	self->child = start(rmem_punch, self->fd, 1, ENDLESS - 1);
-	usleep(200000);
-	begin = rmem_now();
-	EXPECT_EQ(0, rmem_alloc(self->fd, 0, 1));
-	EXPECT_EQ(0, rmem_punch(self->fd, 0, 1));
-	EXPECT_EQ(0, rmem_alloc(self->fd, 0, 1));
-	EXPECT_GT(SOON, rmem_now() - begin);
-	alarm_every(300);
-	EXPECT_EQ(-EINTR, rmem_alloc(self->fd, 1, 1));
-	alarm_every(0);
-	EXPECT_EQ(SIGKILL, kill_soon(start(rmem_alloc, self->fd, 7, 1)));
-	EXPECT_EQ(1, rmem_pages(self->fd));
-	EXPECT_EQ(0, waitpid(self->child, NULL, WNOHANG)) TH_LOG("the punch has ended by itself");
-	EXPECT_EQ(SIGKILL, kill_soon(self->child));
-	self->child = 0;
-	EXPECT_EQ(0, rmem_alloc(self->fd, 1, 1));
-	EXPECT_EQ(2, rmem_pages(self->fd));
-}
-
 /* The end of a file takes as long as it has pages, whatever its size. */
 TEST_F_TIMEOUT(signal, close, RMEM_TEST_SECONDS)
 {
@@ -168,6 +124,61 @@ TEST_F_TIMEOUT(signal, close, RMEM_TEST_SECONDS)
 	ASSERT_EQ(0, close(self->fd));
 	self->fd = -1;
 	EXPECT_GT(SOON, rmem_now() - begin);
+}
+
+FIXTURE(endless) {
+	int fd;
+	pid_t punch;
+};
+
+FIXTURE_SETUP(endless)
+{
+	self->fd = rmem_create_sized(ENDLESS);
+	ASSERT_LE(0, self->fd);
+	self->punch = 0;
+}
+
+FIXTURE_TEARDOWN(endless)
+{
+	if (self->punch)
+		kill(self->punch, SIGKILL);
+	close(self->fd);
+}
+
+TEST_F_TIMEOUT(endless, killed, RMEM_TEST_SECONDS)
+{
+	int status;
+
+	ASSERT_EQ(0, rmem_alloc(self->fd, 5, 1));
+	status = kill_soon(start(rmem_punch, self->fd, 0, ENDLESS));
+	EXPECT_EQ(SIGKILL, status);
+	/* The punch is over: nobody waits for it, and the page that it came to is whole or gone. */
+	EXPECT_EQ(0, rmem_alloc(self->fd, 5, 1));
+	EXPECT_EQ(1, rmem_pages(self->fd));
+}
+
+/* While a punch goes on: its range is waited for, in a way that a signal ends; the rest is free. */
+TEST_F_TIMEOUT(endless, others_meanwhile, RMEM_TEST_SECONDS)
+{
+	double begin;
+
+	self->punch = start(rmem_punch, self->fd, 1, ENDLESS - 1);
+	usleep(200000);
+	begin = rmem_now();
+	EXPECT_EQ(0, rmem_alloc(self->fd, 0, 1));
+	EXPECT_EQ(0, rmem_punch(self->fd, 0, 1));
+	EXPECT_EQ(0, rmem_alloc(self->fd, 0, 1));
+	EXPECT_GT(SOON, rmem_now() - begin);
+	alarm_every(300);
+	EXPECT_EQ(-EINTR, rmem_alloc(self->fd, 1, 1));
+	alarm_every(0);
+	EXPECT_EQ(SIGKILL, kill_soon(start(rmem_alloc, self->fd, 7, 1)));
+	EXPECT_EQ(1, rmem_pages(self->fd));
+	EXPECT_EQ(0, waitpid(self->punch, NULL, WNOHANG)) TH_LOG("the punch has ended by itself");
+	EXPECT_EQ(SIGKILL, kill_soon(self->punch));
+	self->punch = 0;
+	EXPECT_EQ(0, rmem_alloc(self->fd, 1, 1));
+	EXPECT_EQ(2, rmem_pages(self->fd));
 }
 
 TEST_HARNESS_MAIN
