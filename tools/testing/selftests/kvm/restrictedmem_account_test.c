@@ -25,7 +25,6 @@
 FIXTURE(memcg) {
 	char dir[64];
 	char path[128];
-	long dying;
 	int fd;
 };
 
@@ -40,7 +39,6 @@ FIXTURE_SETUP(memcg)
 	ASSERT_EQ(0, rmem_write(CGROUPS "/cgroup.subtree_control", "+memory"));
 	snprintf(self->dir, sizeof(self->dir), CGROUPS "/rmem-%d", getpid());
 	ASSERT_EQ(0, mkdir(self->dir, 0755));
-	self->dying = rmem_value(CGROUPS "/cgroup.stat", "nr_dying_descendants");
 	self->fd = rmem_create_sized(PAGES);
 	ASSERT_LE(0, self->fd);
 }
@@ -115,24 +113,31 @@ TEST_F_TIMEOUT(memcg, reclaim_takes_nothing, RMEM_TEST_SECONDS)
 	EXPECT_EQ(2000, file_pages(self));
 }
 
+static long dying_groups(void)
+{
+	return rmem_value(CGROUPS "/cgroup.stat", "nr_dying_descendants");
+}
+
+/* Wait until all groups that are gone are freed, too; returns how many are not. */
+static long wait_for_groups(unsigned int seconds)
+{
+	double end = rmem_now() + seconds;
+
+	while (dying_groups() && rmem_now() < end)
+		usleep(100000);
+	return dying_groups();
+}
+
 /* A group that is gone lives on while a page is charged to it. */
 TEST_F_TIMEOUT(memcg, paid_back_at_close, RMEM_TEST_SECONDS)
 {
-	double end = rmem_now() + 30;
-	long dying;
-
+	ASSERT_EQ(0, wait_for_groups(30));
 	ASSERT_EQ(0, alloc_in_group(self, 0, 3000));
 	ASSERT_EQ(0, rmdir(self->dir));
-	EXPECT_LT(self->dying, rmem_value(CGROUPS "/cgroup.stat", "nr_dying_descendants"));
+	EXPECT_EQ(1, wait_for_groups(2));
 	close(self->fd);
 	self->fd = -1;
-	do {
-		/* Frees the group's dentries and inodes, which it pays for too. */
-		rmem_write("/proc/sys/vm/drop_caches", "2");
-		usleep(100000);
-		dying = rmem_value(CGROUPS "/cgroup.stat", "nr_dying_descendants");
-	} while (dying > self->dying && rmem_now() < end);
-	EXPECT_GE(self->dying, dying);
+	EXPECT_EQ(0, wait_for_groups(30));
 }
 
 /* RLIMIT_MEMLOCK. Each test has a user of its own, so that nothing else counts. */
