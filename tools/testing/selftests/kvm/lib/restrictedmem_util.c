@@ -217,11 +217,14 @@ static int set_capabilities(uint32_t low)
 	return syscall(SYS_capset, &header, data) ? -errno : 0;
 }
 
-/* Become another user, for good: with CAP_IPC_LOCK as the only capability, or with none. */
+/*
+ * Become another user, for good: with CAP_IPC_LOCK as the only capability, or with none. Who is the user
+ * already only loses the rest.
+ */
 int rmem_become(uid_t uid, bool ipc_lock)
 {
-	if (prctl(PR_SET_KEEPCAPS, 1) || setgroups(0, NULL) || setresgid(uid, uid, uid) ||
-	    setresuid(uid, uid, uid))
+	if (getuid() != uid && (prctl(PR_SET_KEEPCAPS, 1) || setgroups(0, NULL) ||
+				setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
 		return -errno;
 	return set_capabilities(ipc_lock ? 1U << CAP_IPC_LOCK : 0);
 }
