@@ -33,5 +33,5 @@ if wait "$job"; then
 	fi
 	exit 0
 fi
-reason=$(grep -aE '(^|[^a-z])([Ee]rror|ERROR|fatal|FAILED|No space left)' "$log" | tail -n1 | cut -c1-160)
+reason=$(grep -aE '(^|[^a-z])([Ee]rror|ERROR|fatal|FAILED|No space left)' "$log" | tail -n1 | cut -c1-160) || true
 die "$label failed: ${reason:-$(tail -n1 "$log" | cut -c1-160)} (log: $log)"
