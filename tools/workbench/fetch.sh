@@ -3,7 +3,8 @@
 #
 # Print the path of the verified file that a role of ../../versions names, downloading it first when
 # the cache does not have it. The first pin of a role is taken; when the archive no longer offers it,
-# the next pin is, with a notice. Nothing else ever is.
+# the next pin is, with a notice. Nothing else ever is, and no other trouble, such as a dead network,
+# leads to another version.
 #
 #   fetch.sh ROLE          the first pin on offer
 #   fetch.sh ROLE N        exactly the N-th pin of the role (1, 2)
@@ -43,7 +44,7 @@ unchanged()
 {
 	local file=$2 sha part
 
-	[ "$file.ok" -nt "$file" ] || return 1
+	[ -f "$file" ] && [ "$file.ok" -nt "$file" ] || return 1
 	[ "$1" = dsc ] || return 0
 	while read -r sha part; do
 		[ "$file.ok" -nt "$dl/$part" ] || return 1
@@ -75,7 +76,6 @@ download()
 
 	rm -rf "$tmp"
 	mkdir -p "$tmp"
-	say FETCH "$package $version"
 	if [ "$kind" = dsc ]; then
 		(cd "$tmp" && apt_get source --download-only --only-source "$package=$version") || rc=$?
 	else
@@ -102,6 +102,7 @@ try_pin()
 	local kind=$1 package=$2 version=$3 file=$4 sha=$5
 
 	complete "$kind" "$file" "$sha" && return 0
+	say FETCH "$package $version"
 	apt_refresh
 	if ! download "$kind" "$package" "$version"; then
 		# An index from before the last point release misleads: look again, once.
@@ -109,7 +110,14 @@ try_pin()
 		download "$kind" "$package" "$version" || return 1
 	fi
 	complete "$kind" "$file" "$sha" && return 0
-	die "$package $version came without $file (log: $dl/$package.log)"
+	die "$package $version came without $file or a part of it (log: $dl/$package.log)"
+}
+
+# Why the last download failed is that the archive has dropped this version: its index does not list
+# it, or still does while the file is gone.
+dropped()
+{
+	[[ " $(offered "$1")" != *" $2 "* ]] || grep -qE '^E: .* 404 ' "$dl/$1.log"
 }
 
 only_cached=false
@@ -123,6 +131,8 @@ mkdir -p "$dl"
 # All clones share the cache.
 exec {cache_fd}> "$cache/.lock"
 flock "$cache_fd"
+# What downloads that were killed have left behind.
+rm -rf "$dl"/.partial-*
 [ -n "$(pin "$role" "$first")" ] || die "no pin $first for '$role' in $root/versions"
 
 for ((n = first; n <= last; n++)); do
@@ -140,6 +150,7 @@ for ((n = first; n <= last; n++)); do
 		exit 0
 	fi
 	last_package=$package
+	dropped "$package" "$version" || break
 done
 if $only_cached; then
 	die "$role is not in the cache yet"

@@ -17,6 +17,7 @@ export HOME=$work
 . "$workbench/test_fixture.sh"
 . "$workbench/test_tree.sh"
 . "$workbench/test_series.sh"
+. "$workbench/test_fetch.sh"
 
 skip()
 {
@@ -65,7 +66,7 @@ make_fixture > "$work/log" 2>&1 || {
 	exit 1
 }
 mapfile -t tests < <(sed -n 's/^\(test_[a-z0-9_]*\)()$/\1/p' \
-	"$workbench/test_tree.sh" "$workbench/test_series.sh" | grep -E "${1:-.}")
+	"$workbench"/test_{tree,series,fetch}.sh | grep -E "${1:-.}")
 echo "1..${#tests[@]}"
 for name in "${tests[@]}"; do
 	run_test "$name"
