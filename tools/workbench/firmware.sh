@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Gather the machine's own firmware in one folder: Debian's SeaBIOS, and the option ROM that starts
-# a kernel given with -kernel.
+# Gather the machine's own firmware in one folder: Debian's SeaBIOS, and the option ROMs that start
+# a kernel (or a test in its place) given with -kernel.
 #
 #   firmware.sh FOLDER
 set -euo pipefail
@@ -25,6 +25,7 @@ take()
 
 take seabios ./usr/share/seabios/bios-256k.bin
 take optionrom ./usr/share/qemu/linuxboot_dma.bin
+take optionrom ./usr/share/qemu/multiboot_dma.bin
 take optionrom ./usr/share/qemu/kvmvapic.bin
 # The stamp of the build: newer than the pins, whatever dates the packages hold.
 touch "$tmp"/*

@@ -56,10 +56,14 @@ files := restrictedmem_account_test restrictedmem_fault_test restrictedmem_fd_te
 	restrictedmem_signal_test restrictedmem_uring_test
 file-headers := include/restrictedmem_util.h restrictedmem_refused.h sev.mk
 
+# A machine's only software: a multiboot image, which must be 32-bit ELF whatever it holds.
+bare := svm_bare
+bare-parts := svm_bare_entry svm_bare svm_bare_lib
+
 # The kernel's own test of moving and mirroring SEV VMs, as it is in the tree.
 upstream := sev_migrate_tests
 
-all: $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%)
+all: $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(bare:%=$(OUT)/%)
 
 $(OUT):
 	$(Q)mkdir -p $@
@@ -114,6 +118,21 @@ $(OUT)/svm_nested_tcg_guest.o: $(S)/svm_nested_tcg_guest.S $(S)/svm_nested_tcg_g
 $(OUT)/svm_nested_tcg_test: $(OUT)/svm_nested_tcg_guest.o
 $(OUT)/svm_nested_tcg_test: CFLAGS += $(OUT)/svm_nested_tcg_guest.o
 
+$(bare-parts:%=$(OUT)/bare-%.o): $(S)/svm_bare.h | $(OUT)
+$(OUT)/bare-%.o: $(S)/%.c $(headers)
+	$(call say,BARE)
+	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
+$(OUT)/bare-%.o: $(S)/%.S $(headers)
+	$(call say,BARE)
+	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
+
+$(bare:%=$(OUT)/%.elf): $(bare-parts:%=$(OUT)/bare-%.o)
+	$(call say,LINK)
+	$(Q)$(CC) $(GUEST_LDFLAGS) -Wl,-N -Wl,-Ttext=0x100000 -Wl,-e,_start -o $@ $^
+
+$(bare:%=$(OUT)/%): $(OUT)/%: $(OUT)/%.elf
+	$(Q)objcopy -O elf32-i386 $< $@
+
 # Its objects go below OUT too: the kernel tree stays clean.
 $(upstream:%=$(OUT)/%): $(OUT)/%: $(KSRC)/tools/testing/selftests/kvm/x86_64/%.c sev.mk | $(OUT)
 	$(call say,UPSTRM)
@@ -122,6 +141,7 @@ $(upstream:%=$(OUT)/%): $(OUT)/%: $(KSRC)/tools/testing/selftests/kvm/x86_64/%.c
 	$(Q)cp $(OUT)/upstream/x86_64/$* $@
 
 clean:
-	$(Q)rm -f $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(OUT)/guest-*.o \
-		$(OUT)/sev_*.o $(OUT)/sev_guest_payload.* $(OUT)/restrictedmem_util.o
+	$(Q)rm -f $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(bare:%=$(OUT)/%)
+	$(Q)rm -f $(OUT)/guest-*.o $(OUT)/bare-*.o $(OUT)/sev_*.o $(OUT)/sev_guest_payload.* \
+		$(OUT)/restrictedmem_util.o $(OUT)/*.elf
 	$(Q)rm -rf $(OUT)/upstream
