@@ -47,7 +47,7 @@ all: host guest-6.1 selftests ## build everything that `make run` and `make chec
 run: args-run host guest-6.1 ## boot the emulated SEV host and an SEV guest in it; report in build/report/run.json
 	@$W/run.sh
 
-check: all debug ## run all tests; the last line is "N passed, N failed, N skipped"
+check: args-check all debug ## run all tests; the last line is "N passed, N failed, N skipped"
 	@$W/check.sh
 
 soak: args-soak host guest-6.1 ## boot N plain guests in a row: SeaBIOS and OVMF, SMP 1 and 2 (LOAD=1: beside a busy machine)
@@ -56,16 +56,19 @@ soak: args-soak host guest-6.1 ## boot N plain guests in a row: SeaBIOS and OVMF
 exec: args-exec host ## run CMD as root in the emulated host, with DIR visible at /mnt
 	@$Q/host.sh "$$DIR" "$$CMD"
 
-shell: host ## an interactive shell in the emulated host (DIR at /mnt; leave with exit)
+shell: args-shell host ## an interactive shell in the emulated host (DIR at /mnt; leave with exit)
 	@$Q/host.sh --shell "$${DIR:-.}"
 
 bench: host guest-6.1 ## measure in deterministic mode; report in build/report/bench.json
 	@$W/bench.sh
 
 # Bad values are refused before anything is built.
-.PHONY: args-run args-soak args-exec
-args-run args-soak: args-%:
+.PHONY: args-run args-soak args-check args-gdb args-shell args-exec
+args-run args-soak args-check args-gdb: args-%:
 	@$W/$*.sh --check
+
+args-shell:
+	@$Q/host.sh --check "$${DIR:-.}" true
 
 args-exec:
 	@test -n "$$DIR" -a -n "$$CMD" || { echo "make exec: DIR=<folder> CMD='<command>' are needed" >&2; exit 2; }
@@ -128,7 +131,7 @@ mbox: tree ## a mail-ready series for each component in build/mail
 lint: tree ## checkpatch, shellcheck, series and budget checks
 	@$W/lint.sh
 
-gdb: debug host-parts qemu ## boot the debug host stopped, and attach gdb with the kernel's scripts
+gdb: args-gdb debug host-parts qemu ## boot the debug host stopped, and attach gdb with the kernel's scripts
 	@$W/gdb.sh
 
 ##@ Other

@@ -4,7 +4,7 @@
 # Run the tests of tests.cfg and print a line for each, then the one that counts. A test passes or
 # fails; a skipped one fails the run, because what is listed is what must be tested here.
 #
-#   check.sh            T=PATTERN: only tests whose name holds PATTERN
+#   check.sh [--check]  T=PATTERN: only tests whose name holds PATTERN. --check: only look at T
 #
 # Ends with status 0 only when at least one test ran, none failed and none was skipped.
 set -uo pipefail
@@ -17,6 +17,19 @@ dir=$logs/check
 passed=0 failed=0 skipped=0 bad=()
 # What a user set for another command must not change what is tested.
 unset SMP MEM KERNEL HOST_ARGS MACHINE_ARGS CPU_ARGS ICOUNT TIMEOUT GUEST GUEST_MEM GUEST_SMP FIRMWARE MEMORY N LOAD DIR CMD
+
+# The names of the tests that were asked for.
+wanted()
+{
+	local name
+
+	awk -F'|' '!/^#/ && NF > 1 { gsub(/ /, "", $1); print $1 }' "$list" | while read -r name; do
+		[[ $name != *${T:-}* ]] || echo "$name"
+	done
+}
+
+[ -n "$(wanted)" ] || die "T=${T:-}: no test's name holds it (see $list)"
+[ "${1:-}" != --check ] || exit 0
 
 result()
 {
@@ -113,7 +126,7 @@ done 9< "$list"
 	echo "seconds $((SECONDS - began))"
 	printf 'bad %s\n' "${bad[@]}"
 } > "$dir/SUMMARY"
-[ "$((passed + failed + skipped))" -gt 0 ] || { echo "no test matches T=${T:-}" >&2; failed=1; }
+[ "$((passed + failed + skipped))" -gt 0 ] || { echo "no test gave a result" >&2; failed=1; }
 [ ${#bad[@]} = 0 ] || printf 'again: make check T=%s\n' "$(printf '%s\n' "${bad[@]%%:*}" | sort -u | head -n 1)" >&2
 say TIME "$((SECONDS - began)) s of tests, accelerator tcg (emulated), logs in $dir"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -3,10 +3,13 @@
 #
 # Boot the debug host stopped at its first instruction, and attach gdb with the kernel's scripts.
 # CMD and DIR as for make exec; without CMD the host goes to sleep when it is up.
+#
+#   gdb.sh [--check]     --check: only look at the variables and for gdb
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 command -v gdb > /dev/null || die "gdb is not installed (Debian package gdb)"
+[ "${1:-}" != --check ] || exec "$root/tools/testing/selftests/kvm/qemu/host.sh" --check "${DIR:-$root}" "${CMD:-true}"
 socket=$build/.gdb
 kernel=$build/linux-dbg-o
 export KERNEL=$kernel/arch/x86/boot/bzImage HOST_ARGS="nokaslr ${HOST_ARGS:-}" TIMEOUT=86400 BOOT_TIMEOUT=86400

@@ -54,3 +54,12 @@ need_space()
 	[ "$have" -ge "$want" ] ||
 		die "not enough disk space for $dir: $have MiB free, $want MiB needed"
 }
+
+# A size with M or G in MiB.
+mib()
+{
+	case $1 in
+	*G) echo $((${1%G} * 1024)) ;;
+	*) echo "${1%M}" ;;
+	esac
+}

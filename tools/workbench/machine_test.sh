@@ -84,7 +84,7 @@ check "exec: and names the log" says "console: .*machine-test.console"
 limit=60 run 'true' HOST_ARGS=init=/nonexistent\ rdinit=/nonexistent
 check "exec: a host that dies before the command fails" test "$status" = 125 -o "$status" = 124
 
-for bad in SMP=x MEM=4 ICOUNT=2 KERNEL=/nonexistent; do
+for bad in SMP=x SMP=65 MEM=4 MEM=100M ICOUNT=2 KERNEL=/nonexistent KERNEL=/; do
 	run true "$bad"
 	check "exec: $bad is refused in one line" test "$status" != 0 -a "$(wc -l < "$tmp/err")" = 1
 done
@@ -105,7 +105,8 @@ check "host: stock KVM and ccp drive the emulated secure processor" \
 run 'dmesg | grep -c SEV; ls /dev/sev' NO_SEV=1
 check "host: without the options there is no SEV" is "$status$(cat "$tmp/out")" "20"
 
-for bad in "run MEMORY=private" "run MEMORY=x" "run FIRMWARE=x" "run GUEST_MEM=x" "exec DIR=/nonexistent CMD=true" \
+for bad in "run MEMORY=private" "run MEMORY=x" "run FIRMWARE=x" "run GUEST_MEM=x" "run GUEST_MEM=64M" \
+	"run MEM=2G GUEST_MEM=2G" "check T=nosuch" "shell DIR=/nonexistent" "gdb SMP=x" "exec DIR=/nonexistent CMD=true" \
 	"exec DIR=$tmp/dir" "exec DIR=$tmp/dir CMD=true TIMEOUT=-1" "soak N=0" "soak LOAD=2" "help NOSUCH=1" "exec DIR=$tmp/dir CMD=true ICOUNT=5"; do
 	# shellcheck disable=SC2086 # words of a command line
 	make -s -C "$root" $bad > "$tmp/out" 2> "$tmp/err" < /dev/null

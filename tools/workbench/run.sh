@@ -23,13 +23,14 @@ case $guest in 6.1|6.12) ;; *) die "GUEST=$guest: 6.1 or 6.12" ;; esac
 [[ $mem =~ ^[1-9][0-9]*[MG]$ ]] || die "GUEST_MEM=$mem: want a number with M or G, such as 2G"
 [[ $smp =~ ^[1-9]$ ]] || die "GUEST_SMP=$smp: 1 to 9"
 
+[ "$(mib "$mem")" -ge 256 ] || die "GUEST_MEM=$mem: the guest needs 256M"
+
 # The host needs the guest's memory, all of it pinned, and room for itself.
-mib=${mem%[MG]}
-[ "${mem%G}" = "$mem" ] || mib=$((mib * 1024))
-export MEM=${MEM:-$((mib + 1536))M} ICOUNT=${ICOUNT:-1} SMP=${SMP:-1} TIMEOUT=${TIMEOUT:-900}
+export MEM=${MEM:-$(($(mib "$mem") + 1536))M} ICOUNT=${ICOUNT:-1} SMP=${SMP:-1} TIMEOUT=${TIMEOUT:-900}
 
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
 "$host" --check "$root" true
+[ "$(mib "$MEM")" -ge $(($(mib "$mem") + 512)) ] || die "MEM=$MEM: the host needs GUEST_MEM=$mem and 512M for itself"
 [ "${1:-}" != --check ] || exit 0
 
 folder=$build/guest-$guest

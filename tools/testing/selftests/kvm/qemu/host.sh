@@ -39,8 +39,10 @@ number()
 
 smp=${SMP:-2} mem=${MEM:-4G} kernel=${KERNEL:-$build/linux-o/arch/x86/boot/bzImage}
 number SMP "$smp"
+[ "$smp" -le 64 ] || die "SMP=$smp: the host's kernel takes 64 processors"
 number TIMEOUT "$deadline"
 [[ $mem =~ ^[1-9][0-9]*[MG]$ ]] || die "MEM=$mem: want a number with M or G, such as 4G"
+[ "$(mib "$mem")" -ge 512 ] || die "MEM=$mem: the host needs 512M"
 [ -d "$dir" ] || die "DIR=$dir: no such folder"
 case ${ICOUNT:-0} in
 0) icount=() ;;
@@ -48,11 +50,18 @@ case ${ICOUNT:-0} in
 *) die "ICOUNT=$ICOUNT: 0 or 1" ;;
 esac
 
+readable()
+{
+	if [ ! -f "$kernel" ] || [ ! -r "$kernel" ]; then
+		die "KERNEL=$kernel: no file that can be read"
+	fi
+}
+
 if $check; then
-	[ -z "${KERNEL:-}" ] || [ -r "$kernel" ] || die "KERNEL=$kernel: cannot be read"
+	[ -z "${KERNEL:-}" ] || readable
 	exit 0
 fi
-[ -r "$kernel" ] || die "KERNEL=$kernel: cannot be read"
+readable
 
 # The machine: an EPYC with what KVM's SEV code needs, and a secure processor.
 cpu=EPYC,svm=on,npt=on,nrip-save=on,decodeassists=on,flushbyasid=on,phys-bits=48,irperf=on
