@@ -51,12 +51,14 @@ if [ "$load" = 1 ]; then
 	set +m
 fi
 
-# The longest pause in a kernel log, in seconds of its own clock, and after which line it came.
+# The longest pause in a kernel log, in seconds of its own clock, and after which line it came. The one
+# after "Console:" is none: there the serial console prints all lines so far, an exit a character, before
+# the timer that could stall is in use.
 longest_gap()
 {
 	tr -d '\r' < "$1" | awk 'match($0, /^\[ *[0-9]+\.[0-9]+\]/) {
 		t = substr($0, 2, RLENGTH - 2) + 0
-		if (n++ && t - last > gap) { gap = t - last; line = text }
+		if (n++ && text !~ /\] Console: / && t - last > gap) { gap = t - last; line = text }
 		last = t; text = $0 }
 		END { printf "%.1f %s\n", gap, line }'
 }
