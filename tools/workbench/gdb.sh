@@ -15,10 +15,9 @@ kernel=$build/linux-dbg-o
 export KERNEL=$kernel/arch/x86/boot/bzImage HOST_ARGS="nokaslr ${HOST_ARGS:-}" TIMEOUT=86400 BOOT_TIMEOUT=86400
 export MACHINE_ARGS="-S -chardev socket,path=$socket,server=on,wait=off,id=gdb -gdb chardev:gdb ${MACHINE_ARGS:-}"
 "$root/tools/testing/selftests/kvm/qemu/host.sh" --name gdb "${DIR:-$root}" "${CMD:-sleep 86400}" &
-host=$!
-trap 'kill $host 2>/dev/null || true; rm -f "$socket"' EXIT
+trap 'kill $(jobs -rp) 2>/dev/null || true; rm -f "$socket"' EXIT
 while [ ! -S "$socket" ]; do
-	kill -0 "$host" 2>/dev/null || die "the host did not start (log: $logs/gdb.qemu)"
+	[ -n "$(jobs -rp)" ] || die "the host did not start (log: $logs/gdb.qemu)"
 	sleep 0.1
 done
 gdb -ex "add-auto-load-safe-path $build" -ex "file $kernel/vmlinux" -ex "target remote $socket" \

@@ -49,6 +49,16 @@ says()
 	grep -qE "$1" "$tmp/err" || { echo "stderr does not say '$1':"; cat "$tmp/err"; return 1; }
 }
 
+# All but the excerpt of logs is one line, and the log that it names is there.
+one_line_names_a_log()
+{
+	local log
+
+	is "$(grep -vc '^    | ' "$tmp/err")" 1 || return 1
+	log=$(sed -nE 's/.*(console|log): ([^)]*)\)$/\2/p' "$tmp/err")
+	[ -s "$log" ] || { echo "no log '$log'"; cat "$tmp/err"; return 1; }
+}
+
 run 'printf "one\ntwo"; echo to-stderr >&2; exit 7'
 check "exec: the exit status comes through" is "$status" 7
 check "exec: stdout is the command's, to the byte" is "$(cat "$tmp/out"; echo .)" "$(printf 'one\ntwo'; echo .)"
@@ -78,11 +88,14 @@ check "exec: and names the console log" says "console: .*machine-test.console"
 
 head -c 100000 /dev/urandom > "$tmp/kernel"
 limit=20 run 'true' KERNEL="$tmp/kernel"
-check "exec: a kernel that is none fails" test "$status" != 0
-check "exec: and names the log" says "console: .*machine-test.console"
+check "exec: a kernel that is none fails" test "$status" = 125
+check "exec: with the reason" says "qemu: linux kernel too old"
+check "exec: and one line that names the log" one_line_names_a_log
 
 limit=60 run 'true' HOST_ARGS=init=/nonexistent\ rdinit=/nonexistent
-check "exec: a host that dies before the command fails" test "$status" = 125 -o "$status" = 124
+check "exec: a host that dies before the command fails" test "$status" = 125
+check "exec: with the reason" says "Kernel panic"
+check "exec: and one line that names the log" one_line_names_a_log
 
 for bad in SMP=x SMP=65 MEM=4 MEM=100M ICOUNT=2 KERNEL=/nonexistent KERNEL=/; do
 	run true "$bad"
