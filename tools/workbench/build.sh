@@ -178,7 +178,10 @@ what=${1:-}
 lock "$what${2:+-$2}"
 case $what in
 kernel) kernel "$build/linux-o" "host kernel" kernel "$machine/kernel.config" ;;
-debug) kernel "$build/linux-dbg-o" "debug host kernel" kernel-debug "$machine/kernel.config" "$machine/debug.config" ;;
+debug)
+	need_space "$build" 2500
+	kernel "$build/linux-dbg-o" "debug host kernel" kernel-debug "$machine/kernel.config" "$machine/debug.config"
+	;;
 headers|qemu|ovmf|userland|firmware|initrd) "$what" ;;
 guest) guest "$2" ;;
 *) die "unknown part '$what'" ;;

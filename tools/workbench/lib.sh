@@ -18,6 +18,11 @@ die()
 	exit 1
 }
 
+# The kernel's make takes no blanks and colons in paths, QEMU's options no commas.
+case $root$build in
+*[[:space:],:]*) die "the clone's path holds a blank, a comma or a colon, which make or QEMU cannot take: $root" ;;
+esac
+
 say()
 {
 	printf '  %-8s %s\n' "$1" "$2" >&2

@@ -92,6 +92,12 @@ check "exec: a kernel that is none fails" test "$status" = 125
 check "exec: with the reason" says "qemu: linux kernel too old"
 check "exec: and one line that names the log" one_line_names_a_log
 
+mkdir "$tmp/bin"
+printf '#!/bin/sh\nprintf "%%s\\n" head "/dev/x 100 97 3 97%%%% /"\n' > "$tmp/bin/df"
+chmod +x "$tmp/bin/df"
+run 'true' PATH="$tmp/bin:$PATH"
+check "exec: a full disk is named in one line" is "$status$(cat "$tmp/err")" "1host.sh: not enough disk space for $build: 3 MiB free, 50 MiB needed"
+
 limit=60 run 'true' HOST_ARGS=init=/nonexistent\ rdinit=/nonexistent
 check "exec: a host that dies before the command fails" test "$status" = 125
 check "exec: with the reason" says "Kernel panic"

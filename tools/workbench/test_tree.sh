@@ -217,6 +217,17 @@ test_a_new_pin_moves_the_tree_only_if_the_series_fits()
 	same "$(git -C "$linux" rev-parse HEAD)" "$before"
 }
 
+test_a_path_that_make_cannot_take_is_refused_at_once()
+{
+	for name in "a b" a:b a,b; do
+		cp -a "$fixture" "$work/$name"
+		use "$work/$name"
+		rm -rf "$root/build"
+		refuses "the clone's path holds a blank, a comma or a colon.*$name" tree linux
+		[ ! -e "$root/build" ] || fail "something was made"
+	done
+}
+
 # ---- no work is lost
 
 test_tree_refuses_work_that_is_in_no_patch()

@@ -75,6 +75,7 @@ else
 fi
 cpu+=${CPU_ARGS:+,$CPU_ARGS}
 
+need_space "$build" 50
 # Two hosts with one name, such as two make exec, must not write one log.
 mkdir -p "$(dirname "$logs/$name")"
 exec {log_lock}> "$build/.lock-log-${name//\//-}"
