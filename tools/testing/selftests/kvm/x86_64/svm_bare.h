@@ -101,7 +101,7 @@ struct seen {
 	u64 recover;		/* where a fault goes on, and 0 if none is expected */
 	u64 vector, error, rip, dr6;
 	u32 irqs, depth, nested;
-	int irq_spins;		/* an interrupt takes half a second */
+	int irq_spins;		/* an interrupt takes 300 ms */
 };
 
 extern volatile struct seen seen;

@@ -10,6 +10,8 @@
 #define PORT_EXIT	0xf4
 #define PORT_PIC1	0x21
 #define PORT_PIC2	0xa1
+#define PORT_PIT0	0x40
+#define PORT_PIT_MODE	0x43
 
 /* Statuses that QEMU does not end with by itself. */
 #define END_PASSED	16
@@ -99,7 +101,7 @@ static void interrupt(u64 vector)
 	if (seen.depth > 1)
 		seen.nested++;
 	else if (seen.irq_spins)
-		wait_ms(500);
+		wait_ms(300);
 	seen.depth--;
 	if (vector == IRQ_SELF)
 		apic_write(APIC_EOI, 0);
@@ -185,13 +187,22 @@ void make_vmcb(void)
 	FIELD(u64, VMCB_PAT) = 0x0007040600070406ul;
 }
 
+/* No interrupt but those that a test makes, and no timer tick: one shot, and that soon over. */
+static void stop_devices(void)
+{
+	io_out(0xff, PORT_PIC1);
+	io_out(0xff, PORT_PIC2);
+	io_out(0x30, PORT_PIT_MODE);
+	io_out(1, PORT_PIT0);
+	io_out(0, PORT_PIT0);
+}
+
 void svm_bare_run(const struct bare_test *tests, int n)
 {
 	int tests_failed = 0;
 
 	set_gates();
-	io_out(0xff, PORT_PIC1);
-	io_out(0xff, PORT_PIC2);
+	stop_devices();
 	apic_write(APIC_SPIV, 0x1ff);
 	asm volatile("wrmsr" : : "c"(MSR_HSAVE_PA), "a"((u32)(u64)hsave), "d"(0));
 	put("1..");

@@ -57,8 +57,8 @@ void svm_inject_intr(CPUX86State *env, int vector)
     do_interrupt_x86_hardirq(env, vector, 1);
     /*
      * The interrupt is delivered.  A vector left here would be taken as a
-     * pending exception, and delivered once more, when the main loop leaves
-     * for an exit request before it executes another instruction.
+     * pending exception, and delivered once more, when the main loop next
+     * leaves for an exit request, unless another request has reset it before.
      */
     cs->exception_index = -1;
 }
