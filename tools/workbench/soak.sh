@@ -7,15 +7,16 @@
 #
 # A boot fails when it does not end, when QEMU dies, when a kernel on either level reports a lockup,
 # a stall or what leads to one (tcg-svm.rst), or when the guest's log has a gap: STALL seconds between
-# two lines of its own clock. The deadlines are for hangs: a machine that is busy with ten other
-# things takes four times as long, and is no failure.
+# two lines of its own clock. The deadline (TIMEOUT) is for hangs: a machine that is busy with ten
+# other things takes four times as long, and is no failure.
 #
 #   soak.sh [--check]    --check: only look at the variables
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-count=${N:-50} load=${LOAD:-0} stall=15
+count=${N:-50} load=${LOAD:-0} stall=15 deadline=${TIMEOUT:-900}
 [[ $count =~ ^[1-9][0-9]*$ ]] || die "N=$count: not a positive number"
+[[ $deadline =~ ^[1-9][0-9]*$ ]] || die "TIMEOUT=$deadline: not a positive number"
 case $load in 0|1) ;; *) die "LOAD=$load: 0 or 1" ;; esac
 [ "${1:-}" != --check ] || exit 0
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
@@ -77,8 +78,8 @@ for ((i = 1; i <= count; i++)); do
 	[ "$load" = 0 ] || kill -0 "$load_pid" 2>/dev/null || die "the load ended (log: $dir/load.log)"
 	name=soak/$(printf '%03d' "$i")-$firmware-smp$smp
 	rc=0
-	SMP=$smp MEM=2G ICOUNT=0 TIMEOUT=900 BOOT_TIMEOUT=300 "$host" --name "$name" "$build/guest-6.1" \
-		"GUEST_SEV=0 GUEST_FIRMWARE=$firmware GUEST_SMP=$smp GUEST_MEM=512M GUEST_WORKLOAD=boot GUEST_CONSOLE=1 GUEST_DEADLINE=600 bash guest.sh" \
+	SMP=$smp MEM=2G ICOUNT=0 TIMEOUT=$deadline BOOT_TIMEOUT=$deadline "$host" --name "$name" "$build/guest-6.1" \
+		"GUEST_SEV=0 GUEST_FIRMWARE=$firmware GUEST_SMP=$smp GUEST_MEM=512M GUEST_WORKLOAD=boot GUEST_CONSOLE=1 GUEST_DEADLINE=$deadline bash guest.sh" \
 		> "$logs/$name.facts" 2> "$logs/$name.guest" || rc=$?
 	gap=$(longest_gap "$logs/$name.guest")
 	why=
