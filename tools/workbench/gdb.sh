@@ -14,8 +14,20 @@ socket=$build/.gdb
 kernel=$build/linux-dbg-o
 export KERNEL=$kernel/arch/x86/boot/bzImage HOST_ARGS="nokaslr ${HOST_ARGS:-}" TIMEOUT=86400 BOOT_TIMEOUT=86400
 export MACHINE_ARGS="-S -chardev socket,path=$socket,server=on,wait=off,id=gdb -gdb chardev:gdb ${MACHINE_ARGS:-}"
-"$root/tools/testing/selftests/kvm/qemu/host.sh" --name gdb "${DIR:-$root}" "${CMD:-sleep 86400}" &
-trap 'kill $(jobs -rp) 2>/dev/null || true; rm -f "$socket"' EXIT
+# gdb detaches at its end, and the machine would go on: all of the host's group goes.
+finish()
+{
+	local pid
+
+	for pid in $(jobs -rp); do
+		kill -- "-$pid"
+	done
+	rm -f "$socket"
+}
+
+rm -f "$socket"
+trap finish EXIT
+setsid "$root/tools/testing/selftests/kvm/qemu/host.sh" --name gdb "${DIR:-$root}" "${CMD:-sleep 86400}" &
 while [ ! -S "$socket" ]; do
 	[ -n "$(jobs -rp)" ] || die "the host did not start (log: $logs/gdb.qemu)"
 	sleep 0.1

@@ -76,7 +76,9 @@ jq -Rn --arg memory "$memory" --arg firmware "$firmware" --arg mem "$mem" --arg 
 	}' "$facts" > "$report.tmp"
 mv "$report.tmp" "$report"
 
-[ -n "$(fact vmm)" ] || die "the emulated host did not start the guest (status $rc, log: $logs/run.console)"
+log=$logs/run.console
+[ -s "$log" ] || log=$logs/run.qemu
+[ -n "$(fact vmm)" ] || die "the emulated host did not start the guest (status $rc, log: $log)"
 
 show()
 {
