@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
-<<<<<<< HEAD
  * Restricted memory: the file. It owns pages that nobody can read, write or map; an in-kernel user
  * binds ranges of it and takes pages (include/linux/restrictedmem.h). The pages are unmovable and
  * unevictable.
@@ -15,19 +14,6 @@
  * walks such lists, as drop_caches does, comes here. There is one struct file for an inode, as
  * nothing opens one: when its last reference goes, so do the pages. A dentry that is held longer
  * keeps an empty inode.
-=======
- * Restricted memory: the file. It owns pages that nobody can read, write or map; an in-kernel user binds
- * ranges of it and takes pages (include/linux/restrictedmem.h). The pages are unmovable and unevictable.
- *
- * What the file cannot do is left out rather than refused: without these operations, the VFS has no way
- * to the pages. A process that holds the file can size it once, allocate, punch, and look at fdinfo.
- *
- * Locking: the inode lock and the invalidate_lock, in this order, for the size.
- *
- * Lifetime: the inodes are on no list of their super block (alloc_anon_inode()), so nothing that walks
- * such lists, as drop_caches does, comes here. There is one struct file for an inode, as nothing opens
- * one: when its last reference goes, so do the pages. A dentry that is held longer keeps an empty inode.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 #include <linux/anon_inodes.h>
 #include <linux/cred.h>
@@ -53,15 +39,9 @@
 #include "restrictedmem.h"
 
 /*
-<<<<<<< HEAD
  * No __GFP_MOVABLE: the pages do not move. __GFP_RETRY_MAYFAIL: neither the OOM killer nor that of
  * the memcg is called; a VM that asks for too much gets an error. A failure is reported to whoever
  * asked, who can do so at will: no warning.
-=======
- * No __GFP_MOVABLE: the pages do not move. __GFP_RETRY_MAYFAIL: neither the OOM killer nor that of the
- * memcg is called; a VM that asks for too much gets an error. A failure is reported to whoever asked,
- * who can do so at will: no warning.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 #define RESTRICTEDMEM_GFP	(GFP_HIGHUSER | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
@@ -136,13 +116,8 @@ bool file_is_restrictedmem(const struct file *file)
 EXPORT_SYMBOL_GPL(file_is_restrictedmem);
 
 /*
-<<<<<<< HEAD
  * Quietly, because compaction and memory offlining ask at the wish of any user. Without the
  * function a clean page would be moved.
-=======
- * Quietly, because compaction and memory offlining ask at the wish of any user. Without the function a
- * clean page would be moved.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 static int restrictedmem_migrate_folio(struct address_space *mapping, struct folio *dst,
 				       struct folio *src, enum migrate_mode mode)
@@ -176,15 +151,9 @@ static int restrictedmem_set_size(struct user_namespace *mnt_userns, struct dent
 }
 
 /*
-<<<<<<< HEAD
  * Also reached by path, through /proc/PID/fd, so it is the place to check. Owner, mode and times
  * are refused, as by mainline's guest_memfd: nothing can open the file, so they would promise a
  * protection that nobody enforces.
-=======
- * Also reached by path, through /proc/PID/fd, so it is the place to check. Owner, mode and times are
- * refused, as by mainline's guest_memfd: nothing can open the file, so they would promise a protection
- * that nobody enforces.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 static int restrictedmem_setattr(struct user_namespace *mnt_userns, struct dentry *dentry,
 				 struct iattr *attr)
@@ -359,16 +328,10 @@ static void restrictedmem_init_once(void *object)
 
 static int __init restrictedmem_init(void)
 {
-<<<<<<< HEAD
 	const slab_flags_t flags = SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT | SLAB_PANIC;
 
 	restrictedmem_inode_cache = kmem_cache_create("restrictedmem_inode_cache",
 						      sizeof(struct restrictedmem_inode), 0, flags,
-=======
-	restrictedmem_inode_cache = kmem_cache_create("restrictedmem_inode_cache",
-						      sizeof(struct restrictedmem_inode), 0,
-						      SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT | SLAB_PANIC,
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 						      restrictedmem_init_once);
 
 	restrictedmem_mnt = kern_mount(&restrictedmem_fs);

@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
-<<<<<<< HEAD
  * Restricted memory, what its files share: restrictedmem.c (the file), restrictedmem_page.c (how
  * pages come), restrictedmem_remove.c (how they go), restrictedmem_bind.c (who uses them).
-=======
- * Restricted memory, what its files share: restrictedmem.c (the file), restrictedmem_page.c (how pages
- * come), restrictedmem_remove.c (how they go), restrictedmem_bind.c (who uses them).
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  * include/linux/restrictedmem.h has the order of the locks.
  */
 #ifndef __MM_RESTRICTEDMEM_H
@@ -24,13 +19,8 @@
 struct user_struct;
 
 /*
-<<<<<<< HEAD
  * A file, from its creation to the eviction of its inode. The inode may outlive the file, because
  * a path holds the dentry (O_PATH of /proc/PID/fd/N); the pages do not.
-=======
- * A file, from its creation to the eviction of its inode. The inode may outlive the file, because a path
- * holds the dentry (O_PATH of /proc/PID/fd/N); the pages do not.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 struct restrictedmem_inode {
 	struct inode inode;
@@ -41,35 +31,21 @@ struct restrictedmem_inode {
 	/* Pays for the pages, in locked_vm. Constant. */
 	struct user_struct *user;
 
-<<<<<<< HEAD
 	/* The one open file; NULL once nobody holds it. It is freed after an RCU grace period. */
-=======
-	/* The one open file; NULL once nobody holds it. The file is freed after an RCU grace period. */
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 	struct file __rcu *file;
 
 	/* Pages in the page cache, and what @user was charged. */
 	atomic_long_t nr_pages;
 
 	/*
-<<<<<<< HEAD
 	 * Indices whose page was lost to a memory error. Written before the page leaves the page
 	 * cache, so that whoever misses it finds the reason.
-=======
-	 * Indices whose page was lost to a memory error. Written before the page leaves the page cache,
-	 * so that whoever misses it finds the reason.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 	 */
 	struct xarray poisoned;
 
 	/*
-<<<<<<< HEAD
 	 * The punches that run. Entries are added with the invalidate_lock held exclusive, and
 	 * removed without it: a reader who holds it shared sees none appear.
-=======
-	 * The punches that run. Entries are added with the invalidate_lock held exclusive, and removed
-	 * without it: a reader who holds it shared sees none appear.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 	 */
 	spinlock_t punch_lock;
 	struct list_head punches;

@@ -2,7 +2,6 @@
 /*
  * Restricted memory: bindings, and the callbacks of their users.
  *
-<<<<<<< HEAD
  * Locking: the bindings lock, shared while callbacks run and exclusive to bind and unbind. It is
  * held from an invalidate_start to its invalidate_end, so that each binding sees both or neither.
  * It is not held from one part of a punch to the next: who binds or unbinds waits for a part, not
@@ -11,15 +10,6 @@
  * Lifetime: a binding belongs to its user, and holds a reference of the file from
  * restrictedmem_bind() to restrictedmem_unbind(). The latter waits until callbacks that run have
  * returned.
-=======
- * Locking: the bindings lock, shared while callbacks run and exclusive to bind and unbind. It is held
- * from an invalidate_start to its invalidate_end, so that each binding sees both or neither. It is not
- * held from one part of a punch to the next: who binds or unbinds waits for a part, not for the punch.
- * Nothing is allocated under it: a shrinker may wait for somebody who unbinds.
- *
- * Lifetime: a binding belongs to its user, and holds a reference of the file from restrictedmem_bind() to
- * restrictedmem_unbind(). The latter waits until callbacks that run have returned.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 #include <linux/export.h>
 #include <linux/file.h>
@@ -72,15 +62,9 @@ void restrictedmem_invalidate_end(struct restrictedmem_inode *ri, pgoff_t start,
 }
 
 /*
-<<<<<<< HEAD
  * Call each distinct flush of the bindings of a range once: it makes every CPU write its caches
  * back. There are as many as there are kinds of users; should there be more than fit, some are
  * called twice. The lock keeps their text: a user unbinds before its module goes.
-=======
- * Call each distinct flush of the bindings of a range once: it makes every CPU write its caches back.
- * There are as many as there are kinds of users; should there be more than fit, some are called twice.
- * The lock keeps their text: a user unbinds before its module goes.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 void restrictedmem_reclaim(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t end)
 {
@@ -142,19 +126,11 @@ static void insert_binding(struct restrictedmem_inode *ri, struct file *file, pg
  * @owner: whom the file must have been created for, if it was for somebody
  * @binding: with ops and domain set; the user's until restrictedmem_unbind()
  *
-<<<<<<< HEAD
  * A punch may run. @binding then sees the parts of it that are still to come, each from start to
  * end; pages of the other parts cannot be got before the punch is over.
  *
  * Return: 0, or -EINVAL: no restricted memory, not the owner, no such range, or a range that
  * overlaps with a binding of the same domain.
-=======
- * A punch may run. @binding then sees the parts of it that are still to come, each from start to end;
- * pages of the other parts cannot be got before the punch is over.
- *
- * Return: 0, or -EINVAL: no restricted memory, not the owner, no such range, or a range that overlaps
- * with a binding of the same domain.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 int restrictedmem_bind(struct file *file, pgoff_t start, pgoff_t end, u64 owner,
 		       struct restrictedmem_binding *binding)

@@ -2,7 +2,6 @@
 /*
  * Restricted memory: how pages come.
  *
-<<<<<<< HEAD
  * A page that exists is found without a lock. This is right because whoever takes pages away
  * publishes the punch first, then calls invalidate_start, then removes: a getter who saw no punch
  * was there before it, and so was the state (KVM: mmu_invalidate_seq) that its user read earlier
@@ -18,22 +17,6 @@
  * locked_vm of the user who created the file. RLIMIT_MEMLOCK of the task is looked at only here,
  * page by page, and CAP_IPC_LOCK only if it is exceeded: a VM larger than the limit may start, and
  * need not be told.
-=======
- * A page that exists is found without a lock. This is right because whoever takes pages away publishes
- * the punch first, then calls invalidate_start, then removes: a getter who saw no punch was there before
- * it, and so was the state (KVM: mmu_invalidate_seq) that its user read earlier and checks again when it
- * maps the page. The user's callbacks change that state. The same holds for a page with a memory error,
- * where PageHWPoison takes the place of the list.
- *
- * A page that does not exist is allocated with the invalidate_lock held shared, from the question whether
- * a punch runs, or the wish for the page is stale, until the page is in the page cache. A punch passes
- * through the exclusive lock: a getter was before it, and the punch removes its page, or is behind it, and
- * waits for the end of the punch.
- *
- * Accounting: each page is charged to the memcg of the task that causes it, and counted in locked_vm of
- * the user who created the file. RLIMIT_MEMLOCK of the task is looked at only here, page by page, and
- * CAP_IPC_LOCK only if it is exceeded: a VM larger than the limit may start, and need not be told.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 #include <linux/capability.h>
 #include <linux/export.h>
@@ -70,7 +53,6 @@ static bool restrictedmem_is_poisoned(struct restrictedmem_inode *ri, pgoff_t in
 }
 
 /*
-<<<<<<< HEAD
  * The flag means: the host has written this page, and no user has prepared it yet. In the page
  * cache of other files it belongs to the file system.
  */
@@ -78,14 +60,6 @@ static struct folio *restrictedmem_alloc_folio(struct restrictedmem_inode *ri)
 {
 	gfp_t gfp = mapping_gfp_mask(ri->inode.i_mapping);
 	struct folio *folio = filemap_alloc_folio(gfp | __GFP_ZERO, 0);
-=======
- * The flag means: the host has written this page, and no user has prepared it yet. In the page cache of
- * other files it belongs to the file system.
- */
-static struct folio *restrictedmem_alloc_folio(struct restrictedmem_inode *ri)
-{
-	struct folio *folio = filemap_alloc_folio(mapping_gfp_mask(ri->inode.i_mapping) | __GFP_ZERO, 0);
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 
 	if (folio) {
 		folio_set_checked(folio);
@@ -96,12 +70,8 @@ static struct folio *restrictedmem_alloc_folio(struct restrictedmem_inode *ri)
 }
 
 /* Returns with a reference, or -EEXIST when another was faster. */
-<<<<<<< HEAD
 static int restrictedmem_add_folio(struct restrictedmem_inode *ri, pgoff_t index,
 				   struct folio *folio)
-=======
-static int restrictedmem_add_folio(struct restrictedmem_inode *ri, pgoff_t index, struct folio *folio)
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 {
 	struct address_space *mapping = ri->inode.i_mapping;
 	int err;
@@ -111,24 +81,14 @@ static int restrictedmem_add_folio(struct restrictedmem_inode *ri, pgoff_t index
 		return err;
 
 	/*
-<<<<<<< HEAD
 	 * Soft offline evicts clean folios that are not mapped, and nobody is told. The folio is
 	 * locked since before it became visible: there was no moment at which it could go.
-=======
-	 * Soft offline evicts clean folios that are not mapped, and nobody is told. The folio is locked
-	 * since before it became visible: there was no moment at which it could go.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 	 */
 	folio_mark_dirty(folio);
 
 	/*
-<<<<<<< HEAD
 	 * Another getter's page may have come, been hit by an error and gone since this one
 	 * looked. The index was poisoned before that page left its place to this one.
-=======
-	 * Another getter's page may have come, been hit by an error and gone since this one looked. The
-	 * index was poisoned before that page left its place to this one.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 	 */
 	if (restrictedmem_is_poisoned(ri, index)) {
 		filemap_remove_folio(folio);
@@ -177,13 +137,8 @@ static struct folio *restrictedmem_find(struct restrictedmem_inode *ri, pgoff_t 
 }
 
 /*
-<<<<<<< HEAD
  * Without a lock: true when the answer is final. The folio is looked for first: if its punch had
  * begun and ended before the question, the user's state tells.
-=======
- * Without a lock: true when the answer is final. The folio is looked for first: if its punch had begun
- * and ended before the question, the user's state tells.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 static bool restrictedmem_get_fast(struct restrictedmem_inode *ri, pgoff_t index,
 				   struct folio **foliop)
@@ -218,11 +173,7 @@ static int restrictedmem_get_locked(struct restrictedmem_inode *ri, pgoff_t inde
 		return 0;
 	}
 
-<<<<<<< HEAD
 	/* Pairs with the unlocks in filemap_remove_folio(): the page is gone, its error seen. */
-=======
-	/* Pairs with the unlocks in filemap_remove_folio(): the page is missed, so its error is seen. */
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 	smp_rmb();
 	if (restrictedmem_is_poisoned(ri, index))
 		return -EHWPOISON;
@@ -295,13 +246,8 @@ static void restrictedmem_prepare(struct restrictedmem_binding *binding, struct 
  *
  * Waits for a punch of the page that runs. Never invokes the OOM killer.
  *
-<<<<<<< HEAD
  * Return: 0; -EAGAIN if the wish is stale; -EHWPOISON if the page was lost to a memory error,
  * until it is punched; -ENOMEM; -EDQUOT if it would exceed RLIMIT_MEMLOCK; -EINTR.
-=======
- * Return: 0; -EAGAIN if the wish is stale; -EHWPOISON if the page was lost to a memory error, until it
- * is punched; -ENOMEM; -EDQUOT if it would exceed RLIMIT_MEMLOCK; -EINTR.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 int restrictedmem_get_page(struct restrictedmem_binding *binding, pgoff_t index,
 			   unsigned long cookie, struct page **pagep, bool *fresh)
@@ -325,13 +271,8 @@ int restrictedmem_get_page(struct restrictedmem_binding *binding, pgoff_t index,
 EXPORT_SYMBOL_GPL(restrictedmem_get_page);
 
 /*
-<<<<<<< HEAD
  * Allocate the pages [start, end). Those that came before an error stay. A poisoned index is an
  * error: success means that a later fault finds a page.
-=======
- * Allocate the pages [start, end). Those that came before an error stay. A poisoned index is an error:
- * success means that a later fault finds a page.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 int restrictedmem_populate(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t end)
 {

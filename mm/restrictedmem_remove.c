@@ -3,7 +3,6 @@
  * Restricted memory: how pages go, by a punch, by a memory error, or with the file.
  *
  * A punch does not hold the invalidate_lock while it works. It would be held for seconds (zapping,
-<<<<<<< HEAD
  * cache flushes, freeing of gigabytes), against faults of all other pages, and a fault that waits
  * in a rwsem cannot be interrupted. Instead the punch publishes its range, takes the lock
  * exclusive once so that getters who did not see it are done, and then works in three phases:
@@ -22,26 +21,6 @@
  *
  * The last user of the file removes the pages that are left. Nobody is bound by then, and whoever
  * was has flushed when it unbound.
-=======
- * cache flushes, freeing of gigabytes), against faults of all other pages, and a fault that waits in a
- * rwsem cannot be interrupted. Instead the punch publishes its range, takes the lock exclusive once so
- * that getters who did not see it are done, and then works in three phases:
- *
- *  1. part by part, between invalidate_start and invalidate_end, users stop to use the pages. Faults that
- *     come later wait for the punch: nothing comes back into a part that is done.
- *  2. once, users flush what the CPUs' caches hold of the pages.
- *  3. part by part, the pages return to the allocator.
- *
- * A killed process ends phase 1 with nothing removed. Punches may overlap: each does the whole of its
- * range, and a page is removed by whoever gets its lock first, after its own phases 1 and 2.
- *
- * A memory error comes with the folio lock held, and takes neither the invalidate_lock nor waits for a
- * punch. The file must be held meanwhile: once the page is out of the page cache, the eviction of the
- * inode no longer waits for its lock.
- *
- * The last user of the file removes the pages that are left. Nobody is bound by then, and whoever was
- * has flushed when it unbound.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -109,13 +88,8 @@ static bool range_is_resident(struct restrictedmem_inode *ri, pgoff_t start, pgo
 }
 
 /*
-<<<<<<< HEAD
  * Phase 1. A part without pages is left out: nobody uses what does not exist, and whoever removed
  * the pages that were there has told.
-=======
- * Phase 1. A part without pages is left out: nobody uses what does not exist, and whoever removed the
- * pages that were there has told.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 static int punch_invalidate(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t end, bool *found)
 {
@@ -187,13 +161,8 @@ unsigned long restrictedmem_remove(struct restrictedmem_inode *ri, pgoff_t start
 }
 
 /*
-<<<<<<< HEAD
  * The next page at the index is another one. An error that comes now finds no page in the range,
  * and one that came before has finished, because its page's lock was waited for.
-=======
- * The next page at the index is another one. An error that comes now finds no page in the range, and
- * one that came before has finished, because its page's lock was waited for.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 static void forget_poison(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t end)
 {
@@ -220,11 +189,7 @@ static int punch_remove(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t e
 	return 0;
 }
 
-<<<<<<< HEAD
 /* Give the pages [start, end) back. -EINTR: the process is killed; some may be gone. */
-=======
-/* Give the pages [start, end) back. -EINTR: the process is killed; perhaps some of them are gone. */
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 int restrictedmem_punch(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t end)
 {
 	struct restrictedmem_punch punch = { .start = start, .end = end };
@@ -248,11 +213,7 @@ int restrictedmem_punch(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t e
 	return err;
 }
 
-<<<<<<< HEAD
 /* The folio is locked and in the page cache: the inode is there, whoever may be evicting it. */
-=======
-/* The folio is locked and in the page cache: the inode is there. */
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 static struct file *get_open_file(struct restrictedmem_inode *ri)
 {
 	struct file *file;
@@ -266,7 +227,6 @@ static struct file *get_open_file(struct restrictedmem_inode *ri)
 }
 
 /*
-<<<<<<< HEAD
  * memory_failure() found that a page is broken: take it out of the file, and remember its index.
  * Removed, it counts as recovered; kept, it would kill the process even if that can do without the
  * page.
@@ -274,14 +234,6 @@ static struct file *get_open_file(struct restrictedmem_inode *ri)
  * Later calls for the index fail, rather than find a new page full of zeroes. A getter that found
  * the page before the flag was set cannot use it: its user was told in between. A failure leaves
  * the page where it is, and PageHWPoison then keeps getters away.
-=======
- * memory_failure() found that a page is broken: take it out of the file, and remember its index. Removed,
- * it counts as recovered; kept, it would kill the process even if that can do without the page.
- *
- * Later calls for the index fail, rather than find a new page full of zeroes. A getter that found the
- * page before the flag was set cannot use it: its user was told in between. A failure leaves the page
- * where it is, and PageHWPoison then keeps getters away.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 int restrictedmem_error_remove_page(struct address_space *mapping, struct page *page)
 {
@@ -293,7 +245,6 @@ int restrictedmem_error_remove_page(struct address_space *mapping, struct page *
 
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio) || folio->mapping != mapping, folio);
 
-<<<<<<< HEAD
 	/*
 	 * The file is going away: nobody is bound, and nobody will ask again. The inode, which the
 	 * folio keeps no more when it is removed, is freed after a grace period.
@@ -303,12 +254,6 @@ int restrictedmem_error_remove_page(struct address_space *mapping, struct page *
 		rcu_read_lock();
 		remove_folio(ri, folio);
 		rcu_read_unlock();
-=======
-	/* The file is going away: nobody is bound, and nobody will ask again. */
-	file = get_open_file(ri);
-	if (!file) {
-		remove_folio(ri, folio);
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 		return 0;
 	}
 
@@ -326,11 +271,7 @@ int restrictedmem_error_remove_page(struct address_space *mapping, struct page *
 	up_read(&ri->bindings_lock);
 	trace_restrictedmem_poison(&ri->inode, index, page_to_pfn(page));
 out:
-<<<<<<< HEAD
 	/* The last one does not release the file here, under a folio lock, but in task work. */
-=======
-	/* The last one does not release the file here, where a folio is locked, but in task work. */
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 	fput(file);
 	return err;
 }

@@ -39,17 +39,10 @@ typedef void (*restrictedmem_flush_t)(void);
  *	range, after it has invalidated the whole range. Called with pages unmapped.
  * @error: Optional. The page at @index is poisoned: the memory controller reported an error. Called
  *	between @invalidate_start and @invalidate_end of this page.
-<<<<<<< HEAD
  * @prepare: Optional. The host has written the page (zeroed it), and no user has prepared it yet:
  *	make it fit for use, for example by flushing it from the CPUs' caches. Called before
  *	restrictedmem_get_page() returns the page. Two who get it at the same time both call this; it
  *	must do no harm while the other already uses the page.
-=======
- * @prepare: Optional. The host has written the page (zeroed it), and no user has prepared it: make it
- *	fit for the user, by flushing it from the CPUs' caches for one. Called by
- *	restrictedmem_get_page() before it returns the page. Two who get it at the same time both call
- *	this; it must do no harm while the other already uses the page.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  * @stale: Optional. Tells whether @cookie, given to restrictedmem_get_page(), no longer stands for
  *	a wish to have the page. Called with the invalidate_lock held shared, before a page is
  *	allocated: a page must not appear in a range that was punched because its user gave it up.

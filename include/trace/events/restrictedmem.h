@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
-<<<<<<< HEAD
  * Restricted memory: who uses which pages of which file, and when pages come and go. Pages and
  * ranges [start, end) are counted in pages of the file.
-=======
- * Restricted memory: who uses which pages of which file, and when pages come and go. Pages and ranges
- * [start, end) are counted in pages of the file.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM restrictedmem
@@ -108,13 +103,8 @@ TRACE_EVENT(restrictedmem_punch,
 		__entry->removed = removed;
 	),
 
-<<<<<<< HEAD
 	TP_printk("ino %lu range 0x%lx-0x%lx removed %lu", __entry->ino, __entry->start,
 		  __entry->end, __entry->removed)
-=======
-	TP_printk("ino %lu range 0x%lx-0x%lx removed %lu", __entry->ino, __entry->start, __entry->end,
-		  __entry->removed)
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
 );
 
 #endif /* _TRACE_RESTRICTEDMEM_H */

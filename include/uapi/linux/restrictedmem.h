@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
-<<<<<<< HEAD
  * memfd_restricted(unsigned int flags): a file that owns memory which nobody can read, write or
  * map. Its size is set once, by ftruncate(). fallocate() allocates and punches pages.
-=======
- * memfd_restricted(unsigned int flags): a file that owns memory which nobody can read, write or map.
- * Its size is set once, by ftruncate(). fallocate() allocates and punches pages.
->>>>>>> dd1b9eb (mm: Restricted memory: a file whose pages only the kernel hands out)
  */
 #ifndef _UAPI_LINUX_RESTRICTEDMEM_H
 #define _UAPI_LINUX_RESTRICTEDMEM_H
