@@ -15,7 +15,7 @@ Q := tools/testing/selftests/kvm/qemu
 
 # Variables that a user may set, with their meaning for `make help`.
 VARS := DIR CMD SMP MEM KERNEL HOST_ARGS MACHINE_ARGS CPU_ARGS ICOUNT GUEST GUEST_MEM GUEST_SMP FIRMWARE \
-	MEMORY N LOAD T TIMEOUT DEBUG J DISCARD DIRTY V
+	MEMORY N LOAD STRESS SEED T TIMEOUT DEBUG J DISCARD DIRTY V
 unknown := $(strip $(foreach v,$(filter-out MAKEFLAGS MAKEOVERRIDES SHELL $(VARS),$(.VARIABLES)),\
 	$(if $(filter command% override%,$(origin $(v))),$(filter-out -%,$(v)))))
 ifneq ($(filter-out GNUMAKEFLAGS,$(unknown)),)
@@ -24,7 +24,7 @@ endif
 # Values are the user's text, not make's: a command may hold a dollar sign.
 $(foreach v,$(VARS),$(if $(filter command%,$(origin $v)),$(eval override $v := $$(value $v))))
 
-$(foreach v,DEBUG DIRTY V,$(if $(filter-out 0 1,$($v)),$(error $v=$($v): 0 or 1)))
+$(foreach v,DEBUG DIRTY STRESS V,$(if $(filter-out 0 1,$($v)),$(error $v=$($v): 0 or 1)))
 $(if $(J),$(if $(shell [[ '$(subst ','"'"',$(J))' =~ ^[1-9][0-9]*$$ ]] && echo y),,$(error J=$(J): not a positive number)))
 
 # For the time that a command took, builds included.
@@ -50,7 +50,7 @@ run: args-run host guest-6.1 ## boot the emulated SEV host and an SEV guest in i
 check: args-check all debug ## run all tests; the last line is "N passed, N failed, N skipped"
 	@$W/check.sh
 
-soak: args-soak host guest-6.1 ## boot N plain guests in a row: SeaBIOS and OVMF, SMP 1 and 2 (LOAD=1: beside a busy machine)
+soak: args-soak $(if $(filter 1,$(STRESS)),debug qemu host-parts selftests,host guest-6.1) ## boot N plain guests in a row, or STRESS=1: convert N times under stress
 	@$W/soak.sh
 
 exec: args-exec host ## run CMD as root in the emulated host, with DIR visible at /mnt
@@ -59,7 +59,7 @@ exec: args-exec host ## run CMD as root in the emulated host, with DIR visible a
 shell: args-shell host ## an interactive shell in the emulated host (DIR at /mnt; leave with exit)
 	@$Q/host.sh --shell "$${DIR:-.}"
 
-bench: host guest-6.1 ## measure in deterministic mode; report in build/report/bench.json
+bench: host guest-6.1 selftests ## measure in deterministic mode; report in build/report/bench.json
 	@$W/bench.sh
 
 # Bad values are refused before anything is built.

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Measure what a guest costs the host, side by side in one run of deterministic machines: a plain
-# guest and an SEV guest on stock, pinned memory, each with two sizes of RAM. Prints a table and
-# writes build/report/bench.json, a list with one object a line of the table: kind, ram, and the
-# cost fields of Documentation/dev/run-report.rst.
+# Measure what memory costs the host, in deterministic machines. First single operations of KVM, by
+# private_mem_perf_test; then whole guests, side by side: a plain guest and an SEV guest on stock,
+# pinned memory, each with two sizes of RAM. Prints both and writes build/report/bench.json:
+# "kvm" has the operations by name, in instructions; "guests" is a list with one object a line of the
+# table: kind, ram, and the cost fields of Documentation/dev/run-report.rst.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -29,7 +30,13 @@ measure()
 	jq -nc --arg kind "$kind" --arg ram "$ram" --argjson pinned "$(fact "$facts" pinned_pages)" \
 		--argjson resident "$(fact "$facts" resident_kib)" --argjson instructions "$(fact "$facts" instructions_to_init)" \
 		'{kind: $kind, ram: $ram, pinned_pages: $pinned, resident_kib: $resident, instructions_to_init: $instructions}' >> "$rows"
-	printf '%-12s %6s %14s %14s %22s\n' "$kind" "$ram" "$(fact "$facts" pinned_pages)" \
+	operations=$build/report/bench-kvm.facts
+ICOUNT=1 SMP=1 MEM=3G TIMEOUT=900 "$host" --name bench-kvm "$build/selftests" ./private_mem_perf_test > "$operations" ||
+	die "private_mem_perf_test did not pass (log: $logs/bench-kvm.console)"
+grep ' instructions$' "$operations" | tr -d '\r' || die "private_mem_perf_test measured nothing: see $operations"
+echo
+
+printf '%-12s %6s %14s %14s %22s\n' "$kind" "$ram" "$(fact "$facts" pinned_pages)" \
 		"$(fact "$facts" resident_kib)" "$(fact "$facts" instructions_to_init)"
 }
 
@@ -38,6 +45,8 @@ for ram in 512M 1G; do
 	measure plain 0 "$ram"
 	measure sev-pinned 1 "$ram"
 done
-jq -s . "$rows" > "$out"
-rm -f "$rows"
+jq -Rn '[inputs | capture("^(?<key>\\w+) (?<value>[0-9]+) instructions") | {key, value: (.value | tonumber)}] | from_entries' \
+	"$operations" > "$build/report/.bench-kvm"
+jq -n --slurpfile kvm "$build/report/.bench-kvm" --slurpfile guests "$rows" '{kvm: $kvm[0], guests: $guests}' > "$out"
+rm -f "$rows" "$build/report/.bench-kvm"
 say REPORT "$out (emulated; instructions of host and guest together)"

@@ -10,9 +10,17 @@
 # two lines of its own clock. The deadline (TIMEOUT) is for hangs: a machine that is busy with ten
 # other things takes four times as long, and is no failure.
 #
+# With STRESS=1 it is private memory that is to prove itself, and stress.sh does it.
+#
 #   soak.sh [--check]    --check: only look at the variables
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+
+case ${STRESS:-0} in
+0) ;;
+1) exec "$root/tools/workbench/stress.sh" "$@" ;;
+*) die "STRESS=$STRESS: 0 or 1" ;;
+esac
 
 count=${N:-50} load=${LOAD:-0} stall=15 deadline=${TIMEOUT:-900}
 [[ $count =~ ^[1-9][0-9]*$ ]] || die "N=$count: not a positive number"

@@ -44,7 +44,8 @@ GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstac
 programs := sev_guest_test sev_launch_test sev_platform_test sev_recycle_test svm_decode_test \
 	svm_vmcb_test svm_nested_tcg_test private_mem_types_test private_mem_slots_test \
 	private_mem_attributes_test private_mem_exits_test private_mem_conversion_test private_mem_huge_test \
-	private_mem_accessors_test private_mem_prefault_test private_mem_lifetime_test
+	private_mem_accessors_test private_mem_prefault_test private_mem_lifetime_test \
+	private_mem_stress_test private_mem_perf_test
 guest := sev_guest_entry sev_guest_payload sev_guest_payload_io sev_guest_payload_cpu \
 	sev_guest_payload_irq
 library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm private_vm private_vm_run
@@ -132,6 +133,8 @@ $(bare:%=$(OUT)/%.elf): $(bare-parts:%=$(OUT)/bare-%.o)
 
 $(bare:%=$(OUT)/%): $(OUT)/%: $(OUT)/%.elf
 	$(Q)objcopy -O elf32-i386 $< $@
+
+include private_stress.mk
 
 # Its objects go below OUT too: the kernel tree stays clean.
 $(upstream:%=$(OUT)/%): $(OUT)/%: $(KSRC)/tools/testing/selftests/kvm/x86_64/%.c sev.mk | $(OUT)

@@ -183,9 +183,22 @@ long pvm_resident(const void *addr, size_t size)
 	return resident;
 }
 
+/* A kernel without private memory does what the older call can say. */
 int pvm_set_region(struct pvm *vm, const struct kvm_userspace_memory_region2 *region)
 {
-	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, region) ? -errno : 0;
+	struct kvm_userspace_memory_region old = {
+		.slot = region->slot,
+		.flags = region->flags,
+		.guest_phys_addr = region->guest_phys_addr,
+		.memory_size = region->memory_size,
+		.userspace_addr = region->userspace_addr,
+	};
+
+	if (!ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION2, region))
+		return 0;
+	if (errno != ENOTTY || region->flags & KVM_MEM_GUEST_MEMFD)
+		return -errno;
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &old) ? -errno : 0;
 }
 
 int pvm_add_slot(struct pvm *vm, uint32_t slot, uint64_t gpa, uint64_t size, void *hva, int fd,

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Actors of the stress test that take memory away: a limit of the memory cgroup, and hardware
+ * errors.
+ *
+ * Locking: see private_stress.h. The search for a private page to break holds the locks of all
+ * pages alone, so that no converter frees the page meanwhile: its next owner could be the kernel.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "private_stress.h"
+
+/* Each page with an error is lost to the machine. */
+#define MAX_POISONED	16
+/* A page that stays broken after so many punches is not touched any more. */
+#define MAX_PUNCHES	8
+
+/* Of /proc/kpageflags. */
+#define KPF_UNEVICTABLE	18
+
+#define KPF_CHUNK	8192
+
+static long read_number(int fd)
+{
+	char text[32];
+	ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (len <= 0)
+		return -1;
+	text[len] = '\0';
+	return strtol(text, NULL, 10);
+}
+
+static bool write_limit(struct stress *s, const char *limit)
+{
+	if (pwrite(s->limit_fd, limit, strlen(limit), 0) == (ssize_t)strlen(limit))
+		return true;
+	stress_fail(s, "memory.max: %s", strerror(errno));
+	return false;
+}
+
+/* For a moment the process may have a few pages more than it has, and no others. */
+void stress_squeeze_round(struct stress_thread *t)
+{
+	struct stress *s = t->s;
+	long now = read_number(s->current_fd);
+	char limit[32];
+
+	if (now < 0) {
+		stress_fail(s, "memory.current: %s", strerror(errno));
+		return;
+	}
+	snprintf(limit, sizeof(limit), "%ld", now + (long)(stress_random(&t->rng) % 16 * PVM_PAGE));
+	if (write_limit(s, limit))
+		usleep(stress_random(&t->rng) % 3000);
+	write_limit(s, "max");
+	__atomic_fetch_add(&s->squeezed, 1, __ATOMIC_RELAXED);
+}
+
+static bool read_at(int fd, uint64_t *values, size_t n, uint64_t index)
+{
+	return pread(fd, values, n * 8, index * 8) == (ssize_t)(n * 8);
+}
+
+/* A page of the file, from page frame @from on: no other page of the cgroup is unevictable. */
+static uint64_t find_private_pfn(uint64_t cgroup, uint64_t from)
+{
+	static uint64_t owner[KPF_CHUNK], flags[KPF_CHUNK];
+	int owners = open("/proc/kpagecgroup", O_RDONLY | O_CLOEXEC);
+	int kpageflags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+	uint64_t found = 0;
+
+	for (; !found && read_at(owners, owner, KPF_CHUNK, from); from += KPF_CHUNK) {
+		bool flags_read = false;
+
+		for (unsigned int i = 0; i < KPF_CHUNK && !found; i++) {
+			if (owner[i] != cgroup)
+				continue;
+			if (!flags_read && !read_at(kpageflags, flags, KPF_CHUNK, from))
+				break;
+			flags_read = true;
+			if (flags[i] >> KPF_UNEVICTABLE & 1)
+				found = from + i;
+		}
+	}
+	close(owners);
+	close(kpageflags);
+	return found;
+}
+
+static void offline_pfn(struct stress *s, uint64_t pfn)
+{
+	int fd = open("/sys/devices/system/memory/hard_offline_page", O_WRONLY | O_CLOEXEC);
+	char text[32];
+
+	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)pfn << 12);
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		stress_fail(s, "hard offline of %s: %s", text, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+static void poison_private(struct stress_thread *t)
+{
+	struct stress *s = t->s;
+	unsigned int locked = stress_lock_pages(s, 0, STRESS_PRIVATE_PAGES);
+	struct stat st;
+	uint64_t pfn;
+
+	if (locked == STRESS_PRIVATE_PAGES && !stat(s->cgroup, &st)) {
+		pfn = find_private_pfn(st.st_ino, stress_random(&t->rng) % 64 * KPF_CHUNK);
+		if (pfn) {
+			offline_pfn(s, pfn);
+			s->poisoned_private++;
+		}
+	}
+	stress_unlock_pages(s, 0, locked);
+}
+
+static void poison_shared(struct stress_thread *t)
+{
+	struct stress *s = t->s;
+	unsigned int page = stress_random(&t->rng) % STRESS_SLOT_PAGES;
+
+	stress_drop_begin(s, page, page + 1);
+	/* A page of its own, not that of all zeroes. */
+	*(volatile uint64_t *)(s->shared + page * PVM_PAGE + STRESS_HOST_WORD) =
+		STRESS_SIGNATURE(STRESS_HOST, STRESS_HOST_WRITER, page, 0, 0);
+	if (madvise(s->shared + page * PVM_PAGE, PVM_PAGE, MADV_HWPOISON) && errno != EBUSY &&
+	    errno != EIO)
+		stress_fail(s, "MADV_HWPOISON of page %u: %s", page, strerror(errno));
+	stress_drop_end(s, page, page + 1);
+	s->poisoned_shared++;
+}
+
+void stress_poison_round(struct stress_thread *t)
+{
+	if (t->s->poisoned_private < MAX_POISONED)
+		poison_private(t);
+	if (t->s->poisoned_shared < MAX_POISONED)
+		poison_shared(t);
+}
+
+/* SIGBUS: the thread, or its guest, used a broken page of the mapping. It gets another one. */
+static void replace_page(int signal __attribute__((unused)), siginfo_t *info,
+			 void *context __attribute__((unused)))
+{
+	void *page = (void *)((uintptr_t)info->si_addr & -PVM_PAGE);
+
+	if (madvise(page, PVM_PAGE, MADV_DONTNEED))
+		_exit(1);
+}
+
+void stress_expect_poison(void)
+{
+	struct sigaction action = { .sa_sigaction = replace_page, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGBUS, &action, NULL);
+}
+
+/* A vCPU was told that the private page at @gpa is broken: a punch makes room for another one. */
+bool stress_poison_handled(struct stress *s, uint64_t gpa)
+{
+	static unsigned int punches[STRESS_PRIVATE_PAGES];
+	unsigned int page = (gpa - STRESS_DATA_GPA) / PVM_PAGE;
+
+	if (!(s->actors & STRESS_POISON))
+		return false;
+	if (__atomic_fetch_add(&punches[page], 1, __ATOMIC_RELAXED) >= MAX_PUNCHES) {
+		stress_fail(s, "page %u is broken after %u punches", page, MAX_PUNCHES);
+		return false;
+	}
+	stress_drop_begin(s, page, page + 1);
+	stress_punch(s, page, page + 1);
+	stress_drop_end(s, page, page + 1);
+	__atomic_fetch_add(&s->replaced, 1, __ATOMIC_RELAXED);
+	return true;
+}
