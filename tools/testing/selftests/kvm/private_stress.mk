@@ -3,7 +3,7 @@
 # Included by sev.mk: the stress test of private memory, which has a library and a guest of its own.
 
 stress := private_stress_vm private_stress_pages private_stress_actors private_stress_mm \
-	private_stress_limits
+	private_stress_limits private_stress_charge
 stress-objects := $(stress:%=$(OUT)/%.o) $(OUT)/private_stress_guest.o
 
 # Copied into a guest from one section: no jump tables, nothing outside of it.

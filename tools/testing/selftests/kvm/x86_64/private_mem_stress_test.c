@@ -16,17 +16,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
-#include <linux/falloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,15 +30,10 @@
 #include "kselftest.h"
 #include "private_stress.h"
 
-#define CGROUPS		"/sys/fs/cgroup"
-#define CGROUP		CGROUPS "/private_stress"
-
 /* Takes less than a minute in an emulated debug host. */
 #define CONVERSIONS	5000
 /* Without a conversion for so long, the test hangs. */
 #define HANG_SECONDS	120
-/* What is freed by RCU and per-CPU caches is uncharged late. */
-#define SETTLE_MS	10000
 
 static const struct {
 	const char *name;
@@ -89,71 +80,17 @@ struct options {
 	const char *name;
 };
 
-static bool write_text(const char *path, const char *text)
+static bool file_has(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	char content[4096] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-static long read_number(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	long n = -1;
-
-	if (!file)
-		return -1;
-	if (fscanf(file, "%ld", &n) != 1)
-		n = -1;
-	fclose(file);
-	return n;
-}
-
-/* RLIMIT_MEMLOCK is for those who do not have this. */
-static int drop_ipc_lock(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &header, data))
-		return -errno;
-	data[0].effective &= ~(1u << CAP_IPC_LOCK);
-	data[0].permitted &= ~(1u << CAP_IPC_LOCK);
-	return syscall(SYS_capset, &header, data) ? -errno : 0;
-}
-
-/*
- * Enough for all files at a time, also for one that is replaced and the one that replaces it; and
- * for pages that two vCPUs want at the same time, of which one is given back.
- */
-static unsigned long limit_pages(struct stress *s)
-{
-	unsigned long pages = STRESS_PRIVATE_PAGES * (s->actors & STRESS_REOPEN ? 2 : 1);
-
-	return pages + STRESS_CYCLE_PAGES + 2 * STRESS_MAX_VCPUS;
-}
-
-static int prepare_process(struct stress *s)
-{
-	struct rlimit limit = { limit_pages(s) * PVM_PAGE, limit_pages(s) * PVM_PAGE };
-	int ret;
-
-	if (!write_text(CGROUP "/cgroup.procs", "0"))
-		return -errno;
-	s->current_fd = open(CGROUP "/memory.current", O_RDONLY | O_CLOEXEC);
-	s->limit_fd = open(CGROUP "/memory.max", O_WRONLY | O_CLOEXEC);
-	if (s->current_fd < 0 || s->limit_fd < 0)
-		return -errno;
-	/* At the limit allocations shall fail, not the process. */
-	if (!write_text("/proc/self/oom_score_adj", "-1000"))
-		return -errno;
-	ret = drop_ipc_lock();
-	if (!ret && setrlimit(RLIMIT_MEMLOCK, &limit))
-		ret = -errno;
-	return ret;
+	if (fd < 0)
+		return false;
+	if (read(fd, content, sizeof(content) - 1) < 0)
+		content[0] = '\0';
+	close(fd);
+	return strstr(content, text);
 }
 
 /* Under the limit only private pages may be new. */
@@ -163,43 +100,6 @@ static void populate(struct stress *s)
 		*(volatile uint8_t *)(s->shared + i * PVM_PAGE) = 0;
 	for (size_t i = 0; i < STRESS_CTL_SIZE; i += PVM_PAGE)
 		*((volatile uint8_t *)s->ctl + i) += 0;
-}
-
-/* After punches of what is private, the file is empty: no page came back where one is shared. */
-static void check_residue(struct stress *s)
-{
-	unsigned int end;
-	long pages;
-
-	for (unsigned int i = 0; i < STRESS_PRIVATE_PAGES; i = end) {
-		for (end = i; end < STRESS_PRIVATE_PAGES && s->ctl->page[end].private; end++)
-			;
-		if (end > i)
-			stress_punch(s, i, end);
-		else
-			end++;
-	}
-	pages = pvm_file_pages(s->file);
-	if (pages)
-		stress_fail(s, "the file has %ld pages where the guest's memory is shared", pages);
-}
-
-/* All that was counted has been given back: the whole limit can be had, and not one page more. */
-static void check_limit(struct stress *s)
-{
-	unsigned long pages = limit_pages(s);
-	int fd = pvm_create_file(NULL, PVM_RESTRICTED, (pages + 1) * PVM_PAGE);
-
-	if (fd < 0) {
-		stress_fail(s, "a file at the end: %s", strerror(-fd));
-		return;
-	}
-	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, pages * PVM_PAGE))
-		stress_fail(s, "RLIMIT_MEMLOCK: %ld of %lu pages can be had at the end: %s",
-			    pvm_file_pages(fd), pages, strerror(errno));
-	else if (!fallocate(fd, FALLOC_FL_KEEP_SIZE, pages * PVM_PAGE, PVM_PAGE))
-		stress_fail(s, "RLIMIT_MEMLOCK: one page more than its %lu can be had", pages);
-	close(fd);
 }
 
 static void report(struct stress *s, unsigned long seconds)
@@ -227,7 +127,7 @@ static void report(struct stress *s, unsigned long seconds)
 static void combination_process(struct stress *s)
 {
 	time_t start = time(NULL);
-	int ret = prepare_process(s);
+	int ret = stress_prepare_process(s);
 
 	if (!ret)
 		ret = stress_set_up(s);
@@ -240,11 +140,11 @@ static void combination_process(struct stress *s)
 	if (s->actors & STRESS_POISON)
 		stress_expect_poison();
 	stress_run_actors(s);
-	check_residue(s);
+	stress_check_residue(s);
 	stress_tear_down(s);
 	close(s->file);
 	close(s->cycle_file);
-	check_limit(s);
+	stress_check_limit(s);
 	report(s, time(NULL) - start);
 	exit(s->failed);
 }
@@ -286,24 +186,6 @@ static bool watch(pid_t pid, struct stress *s)
 	return WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
-/* Everything that the process was charged for is gone with it. */
-static bool uncharged(void)
-{
-	long bytes = -1;
-
-	/* Gives back what the CPUs keep for later charges. */
-	write_text(CGROUP "/memory.max", "0");
-	for (int ms = 0; ms < SETTLE_MS; ms += 100) {
-		bytes = read_number(CGROUP "/memory.current");
-		if (!bytes)
-			break;
-		usleep(100000);
-	}
-	if (bytes)
-		ksft_print_msg("%ld bytes are still charged\n", bytes);
-	return !bytes;
-}
-
 static bool run_combination(unsigned int actors, const struct options *o, unsigned long conversions)
 {
 	struct stress *s;
@@ -311,8 +193,8 @@ static bool run_combination(unsigned int actors, const struct options *o, unsign
 	bool ok;
 
 	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (s == MAP_FAILED || mkdir(CGROUP, 0755)) {
-		ksft_print_msg("%s: %s\n", CGROUP, strerror(errno));
+	if (s == MAP_FAILED || mkdir(STRESS_CGROUP, 0755)) {
+		ksft_print_msg("%s: %s\n", STRESS_CGROUP, strerror(errno));
 		return false;
 	}
 	s->actors = actors & ~o->without;
@@ -321,15 +203,14 @@ static bool run_combination(unsigned int actors, const struct options *o, unsign
 	s->target = conversions;
 	s->seconds = o->seconds;
 	s->seed = o->seed;
-	s->cgroup = CGROUP;
 	fflush(stdout);
 	pid = fork();
 	if (!pid)
 		combination_process(s);
 	ok = pid > 0 && watch(pid, s);
-	ok &= uncharged();
-	if (rmdir(CGROUP))
-		ksft_print_msg("%s: %s\n", CGROUP, strerror(errno));
+	ok &= stress_uncharged(s);
+	if (rmdir(STRESS_CGROUP))
+		ksft_print_msg("%s: %s\n", STRESS_CGROUP, strerror(errno));
 	munmap(s, sizeof(*s));
 	return ok;
 }
@@ -434,18 +315,37 @@ static void parse_options(int argc, char **argv, struct options *o)
 	}
 }
 
+/* Why a combination cannot be run here, or NULL. */
+static const char *not_here(unsigned int actors)
+{
+	/* What the kernel itself allocates at the limit would call the OOM killer. */
+	if (actors & STRESS_SQUEEZE && !file_has("/proc/cmdline", "cgroup.memory=nokmem"))
+		return "the host was not booted with cgroup.memory=nokmem";
+	return NULL;
+}
+
 static bool chosen(const struct options *o, unsigned int i)
 {
 	return !o->name || !strcmp(o->name, combinations[i].name);
+}
+
+static void run_and_report(const char *name, unsigned int actors, const struct options *o,
+			   unsigned long conversions)
+{
+	const char *why = not_here(actors & ~o->without);
+
+	if (why)
+		ksft_test_result_skip("%s: %s\n", name, why);
+	else
+		ksft_test_result(run_combination(actors, o, conversions), "%s\n", name);
 }
 
 static void run_all(const struct options *o, unsigned int planned)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(combinations); i++)
 		if (chosen(o, i))
-			ksft_test_result(run_combination(combinations[i].actors, o,
-							 o->conversions / planned + 1),
-					 "%s\n", combinations[i].name);
+			run_and_report(combinations[i].name, combinations[i].actors, o,
+				       o->conversions / planned + 1);
 }
 
 int main(int argc, char **argv)
@@ -465,13 +365,13 @@ int main(int argc, char **argv)
 	why = stress_unavailable();
 	if (why)
 		ksft_exit_skip("%s\n", why);
-	if (!write_text(CGROUPS "/cgroup.subtree_control", "+memory"))
+	if (!stress_write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory"))
 		ksft_exit_skip("no memory controller: %s\n", strerror(errno));
-	write_text("/sys/kernel/mm/ksm/pages_to_scan", "1000");
+	stress_write_file("/sys/kernel/mm/ksm/pages_to_scan", "1000");
 	ksft_print_msg("seed 0x%llx\n", (unsigned long long)o.seed);
 	if (o.only) {
 		ksft_set_plan(1);
-		ksft_test_result(run_combination(o.only, &o, o.conversions), "chosen-actors\n");
+		run_and_report("chosen-actors", o.only, &o, o.conversions);
 	} else {
 		ksft_set_plan(planned);
 		run_all(&o, planned);

@@ -13,7 +13,7 @@
 #define GUEST_CODE	__attribute__((section("stress_guest"), used))
 
 /* Rounds between two looks of the host at the vCPU, at most. */
-#define SYNC_ROUNDS	256
+#define SYNC_ROUNDS	64
 
 struct guest {
 	struct stress_ctl *ctl;

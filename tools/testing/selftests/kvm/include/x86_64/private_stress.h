@@ -59,6 +59,9 @@ enum stress_actors {
 
 #define STRESS_VMS	2
 
+/* The memory cgroup of the process that does a combination. */
+#define STRESS_CGROUP	"/sys/fs/cgroup/private_stress"
+
 struct stress {
 	unsigned int actors;
 	unsigned int vcpus;	/* of the first VM */
@@ -66,8 +69,7 @@ struct stress {
 	unsigned long target;	/* conversions to do */
 	unsigned int seconds;
 	uint64_t seed;
-	const char *cgroup;	/* folder of the process's memory cgroup */
-	int current_fd;		/* its memory.current */
+	int current_fd;		/* memory.current of the cgroup */
 	int limit_fd;		/* its memory.max */
 
 	struct pvm vm[STRESS_VMS];
@@ -119,6 +121,7 @@ void *stress_vcpu_thread(void *thread);
 /* private_stress_pages.c */
 uint64_t stress_random(uint64_t *state);
 void stress_fail(struct stress *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool stress_write_file(const char *path, const char *text);
 bool stress_stopping(struct stress *s);
 bool stress_over_limit(struct stress *s, int error);
 int stress_file_get(struct stress *s);
@@ -137,6 +140,12 @@ void stress_run_actors(struct stress *s);
 /* private_stress_mm.c */
 void stress_hva_round(struct stress_thread *t);
 void stress_cycle_round(struct stress_thread *t);
+
+/* private_stress_charge.c */
+int stress_prepare_process(struct stress *s);
+void stress_check_residue(struct stress *s);
+void stress_check_limit(struct stress *s);
+bool stress_uncharged(struct stress *s);
 
 /* private_stress_limits.c */
 void stress_squeeze_round(struct stress_thread *t);

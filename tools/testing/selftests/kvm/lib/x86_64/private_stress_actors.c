@@ -209,7 +209,7 @@ static const struct {
 	{ STRESS_REOPEN, reopen_round, 20000 },
 	{ STRESS_CYCLE, stress_cycle_round, 2000 },
 	{ STRESS_CYCLE, cycle_punch_round, 500 },
-	{ STRESS_SQUEEZE, stress_squeeze_round, 3000 },
+	{ STRESS_SQUEEZE, stress_squeeze_round, 50000 },
 	{ STRESS_POISON, stress_poison_round, 20000 },
 };
 
@@ -243,13 +243,40 @@ static time_t now(void)
 	return ts.tv_sec;
 }
 
+/* An actor that did nothing would make its combination a lie. */
+static const char *idle_actor(struct stress *s)
+{
+	const struct {
+		unsigned int actor;
+		const unsigned long *done;
+		const char *name;
+	} work[] = {
+		{ STRESS_PUNCH, &s->punches, "punches" },
+		{ STRESS_SLOTS, &s->slot_changes, "slot changes" },
+		{ STRESS_HVA, &s->invalidations, "invalidations" },
+		{ STRESS_PREFAULT, &s->prefaults, "pre-faults" },
+		{ STRESS_REOPEN, &s->reopened, "new files" },
+		{ STRESS_CYCLE, &s->cycles, "passing VMs" },
+		{ STRESS_SQUEEZE, &s->memory_faults, "pages refused at the limit" },
+		{ STRESS_POISON, &s->poisoned_private, "private pages broken" },
+		{ STRESS_POISON, &s->poisoned_shared, "shared pages broken" },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(work); i++)
+		if (s->actors & work[i].actor && !__atomic_load_n(work[i].done, __ATOMIC_RELAXED))
+			return work[i].name;
+	return NULL;
+}
+
 static void wait_for_conversions(struct stress *s)
 {
 	time_t end = now() + s->seconds;
 
 	while (!stress_stopping(s) && (!s->seconds || now() < end) &&
-	       __atomic_load_n(&s->conversions, __ATOMIC_RELAXED) < s->target)
+	       (__atomic_load_n(&s->conversions, __ATOMIC_RELAXED) < s->target || idle_actor(s)))
 		usleep(10000);
+	if (!s->failed && idle_actor(s))
+		stress_fail(s, "no %s in %u s", idle_actor(s), s->seconds);
 	__atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
 }
 

@@ -28,6 +28,9 @@
 #define KPF_UNEVICTABLE	18
 
 #define KPF_CHUNK	8192
+/* Conversions after which all stacks and tables are there: only private pages are new. */
+#define WARM_UP	50
+#define SQUEEZE_MS	200
 
 static long read_number(int fd)
 {
@@ -48,20 +51,43 @@ static bool write_limit(struct stress *s, const char *limit)
 	return false;
 }
 
-/* For a moment the process may have a few pages more than it has, and no others. */
+/* Until a page could not be had, or for a while. */
+static void wait_for_faults(struct stress *s)
+{
+	unsigned long before = __atomic_load_n(&s->memory_faults, __ATOMIC_RELAXED);
+
+	for (int ms = 0; ms < SQUEEZE_MS; ms++) {
+		if (__atomic_load_n(&s->memory_faults, __ATOMIC_RELAXED) != before)
+			break;
+		usleep(1000);
+	}
+	usleep(1000);
+}
+
+/*
+ * The process gives its private pages away, and for a while may have but a few more than what is
+ * left. CPUs have pages in stock that are charged already: those must be used up first.
+ */
 void stress_squeeze_round(struct stress_thread *t)
 {
 	struct stress *s = t->s;
-	long now = read_number(s->current_fd);
 	char limit[32];
+	long now;
 
+	if (__atomic_load_n(&s->conversions, __ATOMIC_RELAXED) < WARM_UP)
+		return;
+	stress_drop_begin(s, 0, STRESS_PRIVATE_PAGES);
+	stress_punch(s, 0, STRESS_PRIVATE_PAGES);
+	stress_drop_end(s, 0, STRESS_PRIVATE_PAGES);
+	now = read_number(s->current_fd);
 	if (now < 0) {
 		stress_fail(s, "memory.current: %s", strerror(errno));
 		return;
 	}
-	snprintf(limit, sizeof(limit), "%ld", now + (long)(stress_random(&t->rng) % 16 * PVM_PAGE));
+	now += stress_random(&t->rng) % 16 * PVM_PAGE;
+	snprintf(limit, sizeof(limit), "%ld", now);
 	if (write_limit(s, limit))
-		usleep(stress_random(&t->rng) % 3000);
+		wait_for_faults(s);
 	write_limit(s, "max");
 	__atomic_fetch_add(&s->squeezed, 1, __ATOMIC_RELAXED);
 }
@@ -113,11 +139,12 @@ static void poison_private(struct stress_thread *t)
 {
 	struct stress *s = t->s;
 	unsigned int locked = stress_lock_pages(s, 0, STRESS_PRIVATE_PAGES);
+	static uint64_t pfn;
 	struct stat st;
-	uint64_t pfn;
 
-	if (locked == STRESS_PRIVATE_PAGES && !stat(s->cgroup, &st)) {
-		pfn = find_private_pfn(st.st_ino, stress_random(&t->rng) % 64 * KPF_CHUNK);
+	if (locked == STRESS_PRIVATE_PAGES && !stat(STRESS_CGROUP, &st)) {
+		/* The file's pages are near each other. */
+		pfn = find_private_pfn(st.st_ino, pfn + stress_random(&t->rng) % 64);
 		if (pfn) {
 			offline_pfn(s, pfn);
 			s->poisoned_private++;

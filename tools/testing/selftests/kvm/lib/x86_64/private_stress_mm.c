@@ -67,22 +67,12 @@ static void collapse(struct stress *s)
 	madvise(address_of(s, 0), HUGE_PAGES * PVM_PAGE, MADV_COLLAPSE);
 }
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 /* Pages that only hold zeroes become one, until somebody writes or they are split again. */
 static void merge(struct stress *s, bool on)
 {
 	int advice = on ? MADV_MERGEABLE : MADV_UNMERGEABLE;
 
-	if (on && !write_file("/sys/kernel/mm/ksm/run", "1"))
+	if (on && !stress_write_file("/sys/kernel/mm/ksm/run", "1"))
 		return;
 	madvise(address_of(s, 0), STRESS_SLOT_PAGES * PVM_PAGE, advice);
 	madvise(address_of(s, STRESS_PRIVATE_PAGES), STRESS_PLAIN_PAGES * PVM_PAGE, advice);
@@ -124,7 +114,7 @@ void stress_hva_round(struct stress_thread *t)
 		break;
 	case 5:
 		/* Pages move. */
-		write_file("/proc/sys/vm/compact_memory", "1");
+		stress_write_file("/proc/sys/vm/compact_memory", "1");
 		break;
 	case 6 ... 11:
 		unmap_shmem(t->s, r >> 16);

@@ -20,6 +20,7 @@
 
 /* Looks at a page that somebody uses before a converter chooses another range. */
 #define LOCK_PATIENCE	64
+#define ACCESSES_PER_CONVERSION	2
 
 static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -57,6 +58,16 @@ void stress_fail(struct stress *s, const char *format, ...)
 bool stress_stopping(struct stress *s)
 {
 	return __atomic_load_n(&s->stop, __ATOMIC_RELAXED);
+}
+
+bool stress_write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
 }
 
 /* RLIMIT_MEMLOCK is enough, unless pages of files that were replaced are still there. */
@@ -265,11 +276,29 @@ static void choose_range(struct stress_thread *t, unsigned int *first, unsigned 
 		*end = STRESS_PRIVATE_PAGES;
 }
 
+/*
+ * While a conversion goes on no vCPU can map a page, and conversions without a break would leave
+ * vCPUs nothing to do. They get their share of checked accesses for each one.
+ */
+static bool ahead_of_vcpus(struct stress *s)
+{
+	unsigned long conversions = __atomic_load_n(&s->conversions, __ATOMIC_RELAXED);
+	unsigned long accesses = 0;
+
+	for (unsigned int i = 0; i < STRESS_MAX_VCPUS; i++)
+		accesses += __atomic_load_n(&s->ctl->vcpu[i].locked, __ATOMIC_RELAXED);
+	return conversions * ACCESSES_PER_CONVERSION > accesses;
+}
+
 void stress_convert_round(struct stress_thread *t)
 {
 	struct stress *s = t->s;
 	unsigned int first, end, locked;
 
+	if (ahead_of_vcpus(s)) {
+		usleep(100);
+		return;
+	}
 	choose_range(t, &first, &end);
 	locked = stress_lock_pages(s, first, end);
 	if (locked > first)

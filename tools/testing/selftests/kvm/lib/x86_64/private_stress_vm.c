@@ -179,8 +179,6 @@ static void pre_fault(struct stress_thread *t, int fd)
 	};
 	int ret;
 
-	if ((r >> 60) & 3)
-		return;
 	ret = ioctl(fd, KVM_PRE_FAULT_MEMORY, &range);
 	__atomic_fetch_add(&t->s->prefaults, 1, __ATOMIC_RELAXED);
 	if (!ret || errno == EINTR || errno == EAGAIN)
