@@ -79,7 +79,7 @@ int restrictedmem_get_folio(struct restrictedmem_inode *ri, pgoff_t index,
 			    struct restrictedmem_binding *binding, unsigned long cookie,
 			    struct folio **foliop, bool *fresh);
 int restrictedmem_populate(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t end);
-void restrictedmem_uncharge(struct restrictedmem_inode *ri);
+void restrictedmem_uncharge(struct restrictedmem_inode *ri, unsigned long nr);
 
 /* restrictedmem_remove.c */
 bool restrictedmem_is_punched(struct restrictedmem_inode *ri, pgoff_t index);

@@ -41,10 +41,10 @@ static int restrictedmem_charge(struct restrictedmem_inode *ri)
 	return 0;
 }
 
-void restrictedmem_uncharge(struct restrictedmem_inode *ri)
+void restrictedmem_uncharge(struct restrictedmem_inode *ri, unsigned long nr)
 {
-	atomic_long_dec(&ri->nr_pages);
-	atomic_long_dec(&ri->user->locked_vm);
+	atomic_long_sub(nr, &ri->nr_pages);
+	atomic_long_sub(nr, &ri->user->locked_vm);
 }
 
 static bool restrictedmem_is_poisoned(struct restrictedmem_inode *ri, pgoff_t index)
@@ -126,7 +126,7 @@ static int restrictedmem_allocate(struct restrictedmem_inode *ri, pgoff_t index,
 err_put:
 	folio_put(folio);
 err_uncharge:
-	restrictedmem_uncharge(ri);
+	restrictedmem_uncharge(ri, 1);
 	return err;
 }
 

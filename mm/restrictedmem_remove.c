@@ -124,20 +124,46 @@ static void punch_reclaim(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t
 /* The charge goes first: with the folio gone, nothing keeps an inode that is being evicted. */
 static void remove_folio(struct restrictedmem_inode *ri, struct folio *folio)
 {
-	restrictedmem_uncharge(ri);
+	restrictedmem_uncharge(ri, 1);
 	truncate_inode_folio(ri->inode.i_mapping, folio);
 }
 
-static bool lock_and_remove(struct restrictedmem_inode *ri, struct folio *folio)
+/*
+ * Lock what is still in the file, and leave out the rest. In ascending order, as everybody does who
+ * holds several folio locks of one mapping: punches may overlap.
+ */
+static void lock_batch(struct address_space *mapping, struct folio_batch *batch)
 {
-	bool present;
+	unsigned int i, n = 0;
 
-	folio_lock(folio);
-	present = folio->mapping == ri->inode.i_mapping;
-	if (present)
-		remove_folio(ri, folio);
-	folio_unlock(folio);
-	return present;
+	for (i = 0; i < folio_batch_count(batch); i++) {
+		struct folio *folio = batch->folios[i];
+
+		folio_lock(folio);
+		if (folio->mapping == mapping) {
+			batch->folios[n++] = folio;
+			continue;
+		}
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+	batch->nr = n;
+}
+
+/* Nothing maps the folios, and they have no private data: they need no more than to be taken out. */
+static unsigned int remove_batch(struct restrictedmem_inode *ri, struct folio_batch *batch)
+{
+	struct address_space *mapping = ri->inode.i_mapping;
+	unsigned int i, n;
+
+	lock_batch(mapping, batch);
+	n = folio_batch_count(batch);
+	restrictedmem_uncharge(ri, n);
+	delete_from_page_cache_batch(mapping, batch);
+	for (i = 0; i < n; i++)
+		folio_unlock(batch->folios[i]);
+	folio_batch_release(batch);
+	return n;
 }
 
 /* Remove the pages [start, end), which nobody uses. Returns how many there were. */
@@ -145,16 +171,13 @@ unsigned long restrictedmem_remove(struct restrictedmem_inode *ri, pgoff_t start
 {
 	unsigned long removed = 0;
 	struct folio_batch batch;
-	unsigned int i;
 
 	if (start >= end)
 		return 0;
 
 	folio_batch_init(&batch);
 	while (filemap_get_folios(ri->inode.i_mapping, &start, end - 1, &batch)) {
-		for (i = 0; i < folio_batch_count(&batch); i++)
-			removed += lock_and_remove(ri, batch.folios[i]);
-		folio_batch_release(&batch);
+		removed += remove_batch(ri, &batch);
 		cond_resched();
 	}
 	return removed;

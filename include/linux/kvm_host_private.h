@@ -59,7 +59,7 @@ static inline bool kvm_range_has_private(struct kvm *kvm, gfn_t start, gfn_t end
 }
 
 int kvm_private_mem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-			    unsigned long mmu_seq, kvm_pfn_t *pfn, bool *fresh);
+			    unsigned long mmu_seq, kvm_pfn_t *pfn);
 
 /* What must be called before private pages of the VM return to the host, or NULL. */
 restrictedmem_flush_t kvm_arch_private_mem_flush(struct kvm *kvm);

@@ -189,16 +189,17 @@ static const struct restrictedmem_ops kvm_private_binding_ops = {
  * -EHWPOISON: no page.
  */
 int kvm_private_mem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
-			    unsigned long mmu_seq, kvm_pfn_t *pfn, bool *fresh)
+			    unsigned long mmu_seq, kvm_pfn_t *pfn)
 {
 	struct kvm_private_binding *binding = slot->private;
 	struct page *page;
+	bool fresh;
 	int r;
 
 	lockdep_assert(srcu_read_lock_held(&kvm->srcu));
 
 	r = restrictedmem_get_page(&binding->rm, binding_gfn_to_index(binding, gfn), mmu_seq, &page,
-				   fresh);
+				   &fresh);
 	if (!r)
 		*pfn = page_to_pfn(page);
 	return r;

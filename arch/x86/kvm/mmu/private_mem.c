@@ -36,13 +36,12 @@ static void memory_fault_exit(struct kvm_vcpu *vcpu, struct kvm_page_fault *faul
  */
 int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
-	bool fresh;
 	int r;
 
 	r = -EFAULT;
 	if (kvm_slot_can_be_private(fault->slot))
 		r = kvm_private_mem_get_pfn(vcpu->kvm, fault->slot, fault->gfn, fault->mmu_seq,
-					    &fault->pfn, &fresh);
+					    &fault->pfn);
 	switch (r) {
 	case 0:
 		fault->map_writable = true;
