@@ -64,10 +64,13 @@ bare-parts := svm_bare_entry svm_bare svm_bare_lib
 # The kernel's own test of moving and mirroring SEV VMs, as it is in the tree.
 upstream := sev_migrate_tests
 
-all: $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(bare:%=$(OUT)/%)
+all: $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(bare:%=$(OUT)/%) $(OUT)/kunit_results.sh
 
 $(OUT):
 	$(Q)mkdir -p $@
+
+$(OUT)/kunit_results.sh: kunit_results.sh | $(OUT)
+	$(Q)cp $< $@
 
 $(guest:%=$(OUT)/guest-%.o): $(OUT)/guest-%.o: | $(OUT)
 $(OUT)/guest-%.o: $(S)/%.c $(S)/sev_guest_payload.h $(headers)
