@@ -236,7 +236,7 @@ static bool written_to(const uint8_t *page)
 	return false;
 }
 
-TEST_F(structure, refused)
+TEST_F_TIMEOUT(structure, refused, PVM_TEST_SECONDS)
 {
 	struct target *target = &self->target;
 
@@ -266,7 +266,7 @@ FIXTURE_TEARDOWN(accessors)
 }
 
 /* A nested guest's page tables would be read by KVM: there is none. */
-TEST_F(accessors, no_nested_guests)
+TEST_F_TIMEOUT(accessors, no_nested_guests, PVM_TEST_SECONDS)
 {
 	struct pvm_cmd read = { .op = PVM_RDMSR, .addr = MSR_EFER };
 	struct kvm_sregs sregs;
@@ -311,7 +311,7 @@ static int run_code(struct pvm *vm, uint64_t gpa, const void *code, size_t len, 
 #define TO_MMIO		"\xbf\x00\x00\x00\xd0\x48\xa5\xc3"
 
 /* The CPU tells KVM the bytes of what it must emulate, and what ports need: no fetch. */
-TEST_F(accessors, device_access_of_private_code)
+TEST_F_TIMEOUT(accessors, device_access_of_private_code, PVM_TEST_SECONDS)
 {
 	struct kvm_run *run = self->target.vm.vcpu[0].run;
 
@@ -337,18 +337,18 @@ TEST_F(accessors, device_access_of_private_code)
 	UNTOUCHED(&self->target);								\
 } while (0)
 
-TEST_F(accessors, fetch_of_private_code)
+TEST_F_TIMEOUT(accessors, fetch_of_private_code, PVM_TEST_SECONDS)
 {
 	/* The operand is shared. */
 	GIVEN_UP(RUN_CODE(CODE, OUTS, PVM_FREE));
 }
 
-TEST_F(accessors, string_output_of_private_data)
+TEST_F_TIMEOUT(accessors, string_output_of_private_data, PVM_TEST_SECONDS)
 {
 	GIVEN_UP(RUN_CODE(PVM_FREE, OUTS, TARGET));
 }
 
-TEST_F(accessors, string_input_to_private_data)
+TEST_F_TIMEOUT(accessors, string_input_to_private_data, PVM_TEST_SECONDS)
 {
 	struct kvm_run *run = self->target.vm.vcpu[0].run;
 	int ret = RUN_CODE(PVM_FREE, INS, TARGET);
@@ -360,7 +360,7 @@ TEST_F(accessors, string_input_to_private_data)
 	GIVEN_UP(pvm_resume(&self->target.vm, 0));
 }
 
-TEST_F(accessors, device_to_private_data)
+TEST_F_TIMEOUT(accessors, device_to_private_data, PVM_TEST_SECONDS)
 {
 	struct kvm_run *run = self->target.vm.vcpu[0].run;
 
@@ -370,7 +370,7 @@ TEST_F(accessors, device_to_private_data)
 	GIVEN_UP(pvm_resume(&self->target.vm, 0));
 }
 
-TEST_F(accessors, private_data_to_device)
+TEST_F_TIMEOUT(accessors, private_data_to_device, PVM_TEST_SECONDS)
 {
 	GIVEN_UP(RUN_CODE(PVM_FREE, TO_MMIO, TARGET));
 }
@@ -404,7 +404,7 @@ static int translate(struct pvm *vm, uint64_t address, struct kvm_translation *t
 }
 
 /* With nested paging the CPU walks them; without, KVM would have to, and finds nothing there. */
-TEST_F(accessors, private_page_tables)
+TEST_F_TIMEOUT(accessors, private_page_tables, PVM_TEST_SECONDS)
 {
 	const uint64_t tables = PVM_DATA + 32 * PVM_PAGE;
 	struct kvm_translation translation;
@@ -424,7 +424,7 @@ TEST_F(accessors, private_page_tables)
 }
 
 /* The four first-level entries of 32-bit PAE paging are KVM's to load; it does without. */
-TEST_F(accessors, private_pdptrs)
+TEST_F_TIMEOUT(accessors, private_pdptrs, PVM_TEST_SECONDS)
 {
 	struct kvm_sregs sregs;
 	int vcpu = self->target.vm.vcpu[0].fd;
@@ -439,7 +439,7 @@ TEST_F(accessors, private_pdptrs)
 }
 
 /* A structure that KVM had found shared: it keeps the address until it looks again. */
-TEST_F(accessors, becomes_private)
+TEST_F_TIMEOUT(accessors, becomes_private, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->target.vm;
 

@@ -82,7 +82,7 @@ static uint64_t alias(FIXTURE_DATA(conversion) *self, uint64_t page)
 	return *(uint64_t *)(self->hva + page * PVM_PAGE);
 }
 
-TEST_F(conversion, asked_for_by_the_guest)
+TEST_F_TIMEOUT(conversion, asked_for_by_the_guest, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->vm;
 
@@ -107,7 +107,7 @@ TEST_F(conversion, asked_for_by_the_guest)
 }
 
 /* Guests ask for the state of all their memory when they start: pages that have it keep their content. */
-TEST_F(conversion, state_that_is_there)
+TEST_F_TIMEOUT(conversion, state_that_is_there, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->vm;
 
@@ -124,7 +124,7 @@ static int64_t refuse(struct pvm *vm __attribute__((unused)), uint64_t gpa, uint
 	return gpa == PVM_DATA && size == SIZE && private ? -77 : 0;
 }
 
-TEST_F(conversion, answer)
+TEST_F_TIMEOUT(conversion, answer, PVM_TEST_SECONDS)
 {
 	self->vm.convert = refuse;
 	EXPECT_EQ(-77, ask(&self->vm, PVM_DATA, SIZE, true));
@@ -135,7 +135,7 @@ TEST_F(conversion, answer)
 }
 
 /* Without a punch, each half keeps what it has, whatever becomes of the state and of the slot. */
-TEST_F(conversion, halves_keep_their_content)
+TEST_F_TIMEOUT(conversion, halves_keep_their_content, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->vm;
 
@@ -189,7 +189,7 @@ static int make_checkered(FIXTURE_DATA(conversion) *self)
 #define SHARED_PAGES_INTACT() \
 	EXPECT_EQ(0, check_every_other(&self->vm, 0, SHARED_VALUE, 1))
 
-TEST_F(conversion, mapping_discarded)
+TEST_F_TIMEOUT(conversion, mapping_discarded, PVM_TEST_SECONDS)
 {
 	int64_t faults;
 
@@ -205,7 +205,7 @@ TEST_F(conversion, mapping_discarded)
 	EXPECT_EQ(0, check_every_other(&self->vm, 0, 0, 0));
 }
 
-TEST_F(conversion, mapping_protected)
+TEST_F_TIMEOUT(conversion, mapping_protected, PVM_TEST_SECONDS)
 {
 	uint64_t value;
 
@@ -221,7 +221,7 @@ TEST_F(conversion, mapping_protected)
 	SHARED_PAGES_INTACT();
 }
 
-TEST_F(conversion, mapping_gone)
+TEST_F_TIMEOUT(conversion, mapping_gone, PVM_TEST_SECONDS)
 {
 	uint64_t value;
 
@@ -236,7 +236,7 @@ TEST_F(conversion, mapping_gone)
 }
 
 /* A child makes all pages copy-on-write; the parent's writes then change what the mapping points to. */
-TEST_F(conversion, mapping_copied)
+TEST_F_TIMEOUT(conversion, mapping_copied, PVM_TEST_SECONDS)
 {
 	int status, pipes[2];
 	pid_t child;
@@ -288,7 +288,7 @@ static long read_number(const char *path)
 }
 
 /* Aging asks KVM which of its mappings were used, and clears that. */
-TEST_F(conversion, mapping_aged)
+TEST_F_TIMEOUT(conversion, mapping_aged, PVM_TEST_SECONDS)
 {
 	ASSERT_EQ(0, make_checkered(self));
 	for (int i = 0; i < 3; i++) {
@@ -304,7 +304,7 @@ TEST_F(conversion, mapping_aged)
  * Equal pages become one, and KVM is told which page now lies under an address. The first page of the mapping
  * that KSM makes read-only and puts in the place of others lies beneath private pages, too.
  */
-TEST_F_TIMEOUT(conversion, mapping_merged, 120)
+TEST_F_TIMEOUT(conversion, mapping_merged, PVM_TEST_SECONDS)
 {
 	ASSERT_EQ(0, make_checkered(self));
 	/* Equal again, with the guest's shared pages mapped. */
@@ -337,7 +337,7 @@ TEST_F_TIMEOUT(conversion, mapping_merged, 120)
 }
 
 /* Punches of the file do not even make the guest fault on shared pages; private ones are empty then. */
-TEST_F(conversion, file_punched)
+TEST_F_TIMEOUT(conversion, file_punched, PVM_TEST_SECONDS)
 {
 	int64_t faults;
 

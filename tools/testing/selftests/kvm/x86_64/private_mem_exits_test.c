@@ -79,7 +79,7 @@ static int write_file(const char *path, const char *text)
 } while (0)
 
 /* Whatever the access is, the page is named, not the address. */
-TEST_F(exits, slot_without_file)
+TEST_F_TIMEOUT(exits, slot_without_file, PVM_TEST_SECONDS)
 {
 	struct pvm_cmd call = { .op = PVM_CALL, .addr = PVM_DATA + 3 * PVM_PAGE };
 	uint64_t value;
@@ -95,7 +95,7 @@ TEST_F(exits, slot_without_file)
 }
 
 /* A page that belongs to no slot is a device's while it is shared. Private, it is no device's. */
-TEST_F(exits, no_slot)
+TEST_F_TIMEOUT(exits, no_slot, PVM_TEST_SECONDS)
 {
 	uint64_t value;
 
@@ -107,7 +107,7 @@ TEST_F(exits, no_slot)
 	ASSERT_EQ(KVM_EXIT_MMIO, pvm_read(&self->vm, PVM_DATA + 2 * PVM_PAGE, &value));
 }
 
-TEST_F(exits, deleted_slot)
+TEST_F_TIMEOUT(exits, deleted_slot, PVM_TEST_SECONDS)
 {
 	uint64_t value = 0;
 
@@ -123,7 +123,7 @@ TEST_F(exits, deleted_slot)
 }
 
 /* The VMM may also decide that the page is to be shared. */
-TEST_F(exits, shared_instead)
+TEST_F_TIMEOUT(exits, shared_instead, PVM_TEST_SECONDS)
 {
 	ASSERT_EQ(0, add_slot(self, -1));
 	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
@@ -154,7 +154,7 @@ static unsigned long allocated_pfn(unsigned long index)
 	return pfn;
 }
 
-TEST_F(exits, memory_error)
+TEST_F_TIMEOUT(exits, memory_error, PVM_TEST_SECONDS)
 {
 	uint64_t value = 1;
 	unsigned long pfn;
@@ -214,7 +214,7 @@ static int enter_own_cgroup(void)
  * Private pages count to the memcg of the task whose guest touches them. While there is none left, the
  * test does nothing that could need memory: for its own needs, the OOM killer would come.
  */
-TEST_F(exits, memcg_limit)
+TEST_F_TIMEOUT(exits, memcg_limit, PVM_TEST_SECONDS)
 {
 	struct pvm_cmd fill = { .op = PVM_FILL, .addr = PVM_DATA, .len = SIZE, .mul = 1,
 				.step = PVM_PAGE };
@@ -260,7 +260,7 @@ TEST_F(exits, memcg_limit)
 }
 
 /* Without CAP_IPC_LOCK the limit holds, page by page; the VM itself may be larger. */
-TEST_F(exits, mlock_limit)
+TEST_F_TIMEOUT(exits, mlock_limit, PVM_TEST_SECONDS)
 {
 	struct pvm_cmd fill = { .op = PVM_FILL, .addr = PVM_DATA, .len = SIZE, .mul = 1,
 				.step = PVM_PAGE };
@@ -291,7 +291,7 @@ TEST_F(exits, mlock_limit)
 }
 
 /* The reason of an exit is that of this KVM_RUN, even if it fails for another one than the last did. */
-TEST_F(exits, no_stale_reason)
+TEST_F_TIMEOUT(exits, no_stale_reason, PVM_TEST_SECONDS)
 {
 	void *gone = pvm_map(SIZE);
 	uint64_t value;

@@ -132,7 +132,7 @@ static void one_private_page(struct __test_metadata *_metadata, FIXTURE_DATA(hug
 	EXPECT_EQ(1, pvm_file_pages(self->fd));
 }
 
-TEST_F_TIMEOUT(huge, hole_in_a_mapping, 120)
+TEST_F_TIMEOUT(huge, hole_in_a_mapping, PVM_TEST_SECONDS)
 {
 	const uint64_t holes[] = { 0, 1, HUGE / PVM_PAGE - 1, HUGE / PVM_PAGE, PAGES - 1 };
 
@@ -149,7 +149,7 @@ TEST_F_TIMEOUT(huge, hole_in_a_mapping, 120)
 }
 
 /* Whole again, a huge page may be mapped as one. */
-TEST_F(huge, mapped_huge)
+TEST_F_TIMEOUT(huge, mapped_huge, PVM_TEST_SECONDS)
 {
 	ASSERT_EQ(0, fill_shared(self));
 	ASSERT_EQ(0, check_shared(self));
@@ -163,7 +163,7 @@ TEST_F(huge, mapped_huge)
 }
 
 /* The hole is there before the huge page is, and the huge page before it is first mapped. */
-TEST_F(huge, hole_before_the_first_mapping)
+TEST_F_TIMEOUT(huge, hole_before_the_first_mapping, PVM_TEST_SECONDS)
 {
 	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA + 7 * PVM_PAGE, PVM_PAGE, true));
 	ASSERT_EQ(0, fill_shared(self));
@@ -176,7 +176,7 @@ TEST_F(huge, hole_before_the_first_mapping)
 }
 
 /* The kernel makes a huge page of small ones beneath a private page. */
-TEST_F(huge, collapsed)
+TEST_F_TIMEOUT(huge, collapsed, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->vm;
 	const uint64_t gpa = PVM_DATA + 9 * PVM_PAGE;
@@ -198,7 +198,7 @@ TEST_F(huge, collapsed)
 }
 
 /* Only one word of a huge page's 512 pages tells them apart: every second one private. */
-TEST_F_TIMEOUT(huge, checkered, 120)
+TEST_F_TIMEOUT(huge, checkered, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->vm;
 

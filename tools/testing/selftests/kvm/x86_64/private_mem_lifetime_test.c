@@ -65,7 +65,7 @@ FIXTURE_TEARDOWN(lifetime)
 }
 
 /* The slot keeps the file. */
-TEST_F(lifetime, file_closed_first)
+TEST_F_TIMEOUT(lifetime, file_closed_first, PVM_TEST_SECONDS)
 {
 	ASSERT_EQ(0, pvm_fill_pages(&self->vm, PVM_DATA, SIZE / 2, 1, 1));
 	ASSERT_EQ(0, close(self->fd));
@@ -76,7 +76,7 @@ TEST_F(lifetime, file_closed_first)
 }
 
 /* What the file holds outlives the VM; a file of its own is of no use to another, but can be punched. */
-TEST_F(lifetime, vm_destroyed_first)
+TEST_F_TIMEOUT(lifetime, vm_destroyed_first, PVM_TEST_SECONDS)
 {
 	struct pvm other;
 
@@ -100,7 +100,7 @@ TEST_F(lifetime, vm_destroyed_first)
 }
 
 /* A vCPU keeps the VM, and with it the file, after both descriptors are closed. */
-TEST_F(lifetime, only_vcpu_left)
+TEST_F_TIMEOUT(lifetime, only_vcpu_left, PVM_TEST_SECONDS)
 {
 	ASSERT_EQ(0, pvm_fill_pages(&self->vm, PVM_DATA, SIZE, 1, 1));
 	ASSERT_EQ(0, close(self->fd));
@@ -111,7 +111,7 @@ TEST_F(lifetime, only_vcpu_left)
 }
 
 /* The memory of a process that dies is free again: as often as it is taken, more than there is. */
-TEST_F(lifetime, pages_come_back)
+TEST_F_TIMEOUT(lifetime, pages_come_back, PVM_TEST_SECONDS)
 {
 	for (int i = 0; i < 8; i++) {
 		ASSERT_EQ(0, pvm_fill_pages(&self->vm, PVM_DATA, SIZE, i, 1));
@@ -161,7 +161,7 @@ static int stop_puncher(struct puncher *p)
 }
 
 /* One after the other VM, whose end meets a punch at any moment. */
-TEST_F_TIMEOUT(lifetime, vm_destroyed_while_punched, 240)
+TEST_F_TIMEOUT(lifetime, vm_destroyed_while_punched, PVM_TEST_SECONDS)
 {
 	struct puncher punchers[2];
 	int fd;
@@ -188,7 +188,7 @@ TEST_F_TIMEOUT(lifetime, vm_destroyed_while_punched, 240)
 }
 
 /* The same for slots, of a VM that lives on. */
-TEST_F_TIMEOUT(lifetime, slot_deleted_while_punched, 240)
+TEST_F_TIMEOUT(lifetime, slot_deleted_while_punched, PVM_TEST_SECONDS)
 {
 	struct puncher puncher;
 
@@ -220,7 +220,7 @@ static unsigned long dirty_pages(struct pvm *vm, uint32_t slot, uint64_t *bitmap
 }
 
 /* The log of a slot without a file; slots with one have none, and do not show in others. */
-TEST_F(lifetime, dirty_log)
+TEST_F_TIMEOUT(lifetime, dirty_log, PVM_TEST_SECONDS)
 {
 	struct kvm_userspace_memory_region2 region = {
 		.slot = PVM_SLOT + 1,

@@ -58,7 +58,7 @@ static int64_t faults_of_touching(struct pvm *vm, uint64_t gpa, uint64_t size)
 	return pvm_stat(vm, 0, "pf_taken") - before;
 }
 
-TEST_F(prefault, refused_without_nested_page_tables)
+TEST_F_TIMEOUT(prefault, refused_without_nested_page_tables, PVM_TEST_SECONDS)
 {
 	struct kvm_pre_fault_memory range = { .gpa = PVM_DATA, .size = SIZE };
 
@@ -66,7 +66,7 @@ TEST_F(prefault, refused_without_nested_page_tables)
 	EXPECT_EQ(self->possible ? PAGES : 0, pvm_resident(self->hva, SIZE));
 }
 
-TEST_F(prefault, private)
+TEST_F_TIMEOUT(prefault, private, PVM_TEST_SECONDS)
 {
 	struct kvm_pre_fault_memory range = { .gpa = PVM_DATA, .size = SIZE };
 
@@ -86,7 +86,7 @@ TEST_F(prefault, private)
 	EXPECT_EQ(0, pvm_resident(self->hva, SIZE));
 }
 
-TEST_F(prefault, shared)
+TEST_F_TIMEOUT(prefault, shared, PVM_TEST_SECONDS)
 {
 	struct kvm_pre_fault_memory range = { .gpa = PVM_DATA, .size = SIZE };
 
@@ -102,7 +102,7 @@ TEST_F(prefault, shared)
 }
 
 /* A page more or less: each from its own half. */
-TEST_F(prefault, mixed)
+TEST_F_TIMEOUT(prefault, mixed, PVM_TEST_SECONDS)
 {
 	struct kvm_pre_fault_memory range = { .gpa = PVM_DATA + PVM_MIB, .size = 2 * PVM_MIB };
 
@@ -116,7 +116,7 @@ TEST_F(prefault, mixed)
 	EXPECT_EQ(PAGES / 4, pvm_resident(self->hva + PVM_MIB, 2 * PVM_MIB));
 }
 
-TEST_F(prefault, arguments)
+TEST_F_TIMEOUT(prefault, arguments, PVM_TEST_SECONDS)
 {
 	const struct kvm_pre_fault_memory bad[] = {
 		{ .gpa = PVM_DATA, .size = 0 },
@@ -139,7 +139,7 @@ TEST_F(prefault, arguments)
 	EXPECT_EQ(-EFAULT, prefault(&self->vm, NULL));
 }
 
-TEST_F(prefault, no_slot)
+TEST_F_TIMEOUT(prefault, no_slot, PVM_TEST_SECONDS)
 {
 	struct kvm_pre_fault_memory range = { .gpa = PVM_MMIO, .size = PVM_PAGE };
 	uint32_t reason;
@@ -163,7 +163,7 @@ TEST_F(prefault, no_slot)
 }
 
 /* A private page without a file: an error of the call, and not an exit of the guest. */
-TEST_F(prefault, no_file)
+TEST_F_TIMEOUT(prefault, no_file, PVM_TEST_SECONDS)
 {
 	struct kvm_pre_fault_memory range = { .gpa = PVM_DATA, .size = SIZE };
 	uint32_t reason;
@@ -198,7 +198,7 @@ static void *interrupt(void *data)
 }
 
 /* A signal ends the call; what is done is told, and the rest can be asked for. */
-TEST_F_TIMEOUT(prefault, signals, 120)
+TEST_F_TIMEOUT(prefault, signals, PVM_TEST_SECONDS)
 {
 	struct kvm_pre_fault_memory range = { .gpa = PVM_DATA, .size = SIZE };
 	struct sigaction action = { .sa_handler = on_signal };

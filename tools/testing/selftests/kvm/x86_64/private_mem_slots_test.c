@@ -71,7 +71,7 @@ static struct kvm_userspace_memory_region2 good_region(const void *hva, int fd)
 	EXPECT_EQ(-(error), pvm_set_region(&self->vm, &region_));		\
 } while (0)
 
-TEST_F(slots, content_outlives_the_slot)
+TEST_F_TIMEOUT(slots, content_outlives_the_slot, PVM_TEST_SECONDS)
 {
 	uint64_t value;
 
@@ -93,7 +93,7 @@ TEST_F(slots, content_outlives_the_slot)
 	EXPECT_EQ(0, pvm_resident(self->hva, SIZE));
 }
 
-TEST_F(slots, offset_and_size)
+TEST_F_TIMEOUT(slots, offset_and_size, PVM_TEST_SECONDS)
 {
 	REFUSED(EINVAL, region_.guest_memfd_offset = 0x800);
 	REFUSED(EINVAL, region_.guest_memfd_offset = 1);
@@ -111,7 +111,7 @@ TEST_F(slots, offset_and_size)
 	ASSERT_EQ(0, pvm_add_slot(&self->vm, PVM_SLOT, PVM_DATA, SIZE, self->hva, self->fd, 0));
 }
 
-TEST_F(slots, last_page_of_the_file)
+TEST_F_TIMEOUT(slots, last_page_of_the_file, PVM_TEST_SECONDS)
 {
 	uint64_t value = 1;
 
@@ -122,7 +122,7 @@ TEST_F(slots, last_page_of_the_file)
 	EXPECT_EQ(0, value);
 }
 
-TEST_F(slots, files)
+TEST_F_TIMEOUT(slots, files, PVM_TEST_SECONDS)
 {
 	int event = eventfd(0, EFD_CLOEXEC);
 	int memfd = memfd_create("shared", MFD_CLOEXEC);
@@ -143,7 +143,7 @@ TEST_F(slots, files)
 	close(unsized);
 }
 
-TEST_F(slots, flags)
+TEST_F_TIMEOUT(slots, flags, PVM_TEST_SECONDS)
 {
 	REFUSED(EINVAL, region_.flags |= KVM_MEM_READONLY);
 	REFUSED(EINVAL, region_.flags |= KVM_MEM_LOG_DIRTY_PAGES);
@@ -160,13 +160,13 @@ TEST_F(slots, flags)
 	}
 }
 
-TEST_F(slots, second_address_space)
+TEST_F_TIMEOUT(slots, second_address_space, PVM_TEST_SECONDS)
 {
 	REFUSED(EINVAL, region_.slot |= 1u << 16);
 	REFUSED(EINVAL, region_.slot |= 1u << 16, region_.flags = 0);
 }
 
-TEST_F(slots, padding_is_not_looked_at)
+TEST_F_TIMEOUT(slots, padding_is_not_looked_at, PVM_TEST_SECONDS)
 {
 	struct kvm_userspace_memory_region2 region = good_region(self->hva, self->fd);
 
@@ -176,7 +176,7 @@ TEST_F(slots, padding_is_not_looked_at)
 	EXPECT_EQ(0, pvm_set_region(&self->vm, &region));
 }
 
-TEST_F(slots, no_change_but_deletion)
+TEST_F_TIMEOUT(slots, no_change_but_deletion, PVM_TEST_SECONDS)
 {
 	int other = pvm_create_file(&self->vm, variant->kind, SIZE);
 
@@ -196,7 +196,7 @@ TEST_F(slots, no_change_but_deletion)
 	close(other);
 }
 
-TEST_F(slots, slot_without_file_gets_none)
+TEST_F_TIMEOUT(slots, slot_without_file_gets_none, PVM_TEST_SECONDS)
 {
 	struct kvm_userspace_memory_region2 region = good_region(self->hva, self->fd);
 
@@ -208,7 +208,7 @@ TEST_F(slots, slot_without_file_gets_none)
 				  self->fd, 0));
 }
 
-TEST_F(slots, ranges_of_a_file_do_not_overlap)
+TEST_F_TIMEOUT(slots, ranges_of_a_file_do_not_overlap, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->vm;
 	const uint64_t q = SIZE / 4;
@@ -234,7 +234,7 @@ TEST_F(slots, ranges_of_a_file_do_not_overlap)
 }
 
 /* A slot that is refused for its guest range must leave no binding behind. */
-TEST_F(slots, refused_slot_binds_nothing)
+TEST_F_TIMEOUT(slots, refused_slot_binds_nothing, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->vm;
 
@@ -242,7 +242,7 @@ TEST_F(slots, refused_slot_binds_nothing)
 	EXPECT_EQ(0, pvm_add_slot(vm, 1, PVM_DATA, SIZE, self->hva, self->fd, 0));
 }
 
-TEST_F(slots, second_vm)
+TEST_F_TIMEOUT(slots, second_vm, PVM_TEST_SECONDS)
 {
 	bool restricted = variant->kind == PVM_RESTRICTED;
 	struct pvm other;
@@ -277,7 +277,7 @@ TEST_F(slots, second_vm)
  * A page of the file is that page of the guest's which the slot's offset makes it, and none beside it. The
  * slots show the second half of the file first, then all of the first half but a page at each end.
  */
-TEST_F(slots, punch_finds_its_page)
+TEST_F_TIMEOUT(slots, punch_finds_its_page, PVM_TEST_SECONDS)
 {
 	const uint64_t half = SIZE / 2, second = PVM_DATA + SIZE;
 	const uint64_t pages[] = { 0, 1, 255, 511 };
@@ -311,7 +311,7 @@ TEST_F(slots, punch_finds_its_page)
 }
 
 /* A punch of what no slot shows leaves nothing open: the guest goes on, also with what it did not touch yet. */
-TEST_F(slots, punch_beside_slots)
+TEST_F_TIMEOUT(slots, punch_beside_slots, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->vm;
 	int64_t faults;
@@ -329,7 +329,7 @@ TEST_F(slots, punch_beside_slots)
 	EXPECT_EQ(0, pvm_check_pages(vm, PVM_DATA, SIZE / 4, 1, 1));
 }
 
-TEST_F(slots, first_ioctl)
+TEST_F_TIMEOUT(slots, first_ioctl, PVM_TEST_SECONDS)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = PVM_SLOT,

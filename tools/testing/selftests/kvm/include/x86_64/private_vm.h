@@ -24,6 +24,9 @@
 #define PVM_GIB		(1ul << 30)
 #define PVM_MAX_VCPUS	8
 
+/* A test's deadline. The debug kernel on a busy machine takes long for what takes no time elsewhere. */
+#define PVM_TEST_SECONDS	300
+
 /* Slots: 0 is the library's. Guest addresses for the test's own, mapped by the guest. */
 #define PVM_LOW_SLOT	0
 #define PVM_SLOT	1
