@@ -9,7 +9,7 @@ set -euo pipefail
 
 for component in linux qemu edk2; do
 	[ -d "$build/$component/.git" ] || continue
-	"$root/tools/workbench/tree.sh" --check "$component" ||
+	"$(dirname "$0")/tree.sh" --check "$component" ||
 		die "build/$component is kept: nothing was removed"
 done
 for kept in "$build"/*.old-*; do

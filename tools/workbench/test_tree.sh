@@ -269,6 +269,26 @@ test_check_knows_all_work_that_a_removal_would_lose()
 	git -C "$root"/build/linux.old-* rev-parse -q --verify refs/heads/wip
 }
 
+test_clean_removes_what_is_built_and_nothing_that_is_work()
+{
+	export MP_CACHE=$work/cache
+	mkdir -p "$MP_CACHE"
+	sed -i 's/line_9;/mine_9;/' "$linux/virt/kvm/k.c"
+	refuses "build/linux is kept: nothing was removed" clean all
+	grep -q mine_9 "$linux/virt/kvm/k.c"
+	git -C "$linux" checkout -q .
+	mkdir "$root/build/edk2.old-1"
+	refuses "edk2.old-1 holds work that was set aside" clean
+	rmdir "$root/build/edk2.old-1"
+	refuses "unknown argument 'x'" clean x
+	[ -e "$linux/version" ]
+	run clean
+	[ ! -e "$root/build" ] && [ -e "$MP_CACHE" ] && [ -e "$root/mm/ours.c" ]
+	run tree linux
+	run clean all
+	[ ! -e "$root/build" ] && [ ! -e "$MP_CACHE" ]
+}
+
 test_discard_keeps_everything_under_a_ref()
 {
 	local ref
