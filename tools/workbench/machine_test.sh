@@ -103,7 +103,7 @@ check "exec: a host that dies before the command fails" test "$status" = 125
 check "exec: with the reason" says "Kernel panic"
 check "exec: and one line that names the log" one_line_names_a_log
 
-for bad in SMP=x SMP=65 MEM=4 MEM=100M ICOUNT=2 KERNEL=/nonexistent KERNEL=/; do
+for bad in SMP=x SMP=65 MEM=4 MEM=100M MEM=9999G ICOUNT=2 KERNEL=/nonexistent KERNEL=/; do
 	run true "$bad"
 	check "exec: $bad is refused in one line" test "$status" != 0 -a "$(wc -l < "$tmp/err")" = 1
 done

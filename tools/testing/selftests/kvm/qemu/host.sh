@@ -43,6 +43,8 @@ number SMP "$smp"
 number TIMEOUT "$deadline"
 [[ $mem =~ ^[1-9][0-9]*[MG]$ ]] || die "MEM=$mem: want a number with M or G, such as 4G"
 [ "$(mib "$mem")" -ge 512 ] || die "MEM=$mem: the host needs 512M"
+total=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)
+[ "$(mib "$mem")" -le "$total" ] || die "MEM=$mem: more than this machine has ($total MiB)"
 [ -d "$dir" ] || die "DIR=$dir: no such folder"
 case ${ICOUNT:-0} in
 0) icount=() ;;
