@@ -4,7 +4,7 @@
 # Bring one part of the build up to date, in a step with a log. Fast when nothing changed: a build
 # system is entered only when a file of its tree is newer than its last success.
 #
-#   build.sh kernel|debug|headers|qemu|ovmf|userland|firmware|initrd|guest ROLE
+#   build.sh kernel|debug|stock|headers|qemu|ovmf|userland|firmware|initrd|guest ROLE
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -47,14 +47,51 @@ run_step()
 
 kernel()
 {
-	local out=$1 label=$2 log=$3 stamp=$1/.built
-	shift 3
+	local tree=$1 out=$2 label=$3 log=$4 stamp=$2/.built
+	shift 4
 
 	need_space "$build" 1000
-	"$bench/kconfig.sh" "$build/linux" "$out" "$@" || die "the kernel configuration does not hold (fragments: $*)"
-	stale "$stamp" "$build/linux" "$out/.fragments" || return 0
+	"$bench/kconfig.sh" "$tree" "$out" "$@" || die "the kernel configuration does not hold (fragments: $*)"
+	stale "$stamp" "$tree" "$out/.fragments" || return 0
 	run_step "$stamp" "$label" "$log" \
-		make -C "$build/linux" O="$out" CC='ccache gcc' LOCALVERSION= -j"$jobs" bzImage
+		make -C "$tree" O="$out" CC='ccache gcc' LOCALVERSION= -j"$jobs" bzImage
+}
+
+# The pinned source without our edits, beside its own output folder as build/linux is beside its own:
+# the compiler sees the same relative paths, so what the edits do not touch comes from the cache.
+stock_tree()
+{
+	local tree=$build/stock/linux base
+
+	base=$(git -C "$build/linux" rev-parse 'base^{commit}')
+	[ "$(cat "$build/stock/.base" 2>/dev/null)" != "$base" ] || return 0
+	need_space "$build" 2000
+	rm -rf "$build/stock"
+	mkdir -p "$tree"
+	git -C "$build/linux" archive base | tar -x -m -C "$tree"
+	echo "$base" > "$build/stock/.base"
+}
+
+# The same configuration as far as the pinned source knows its options.
+stock_config()
+{
+	local new=$build/stock/.config-new
+
+	find "$build/stock/linux" -name 'Kconfig*' -exec sed -nE 's/^[[:space:]]*(menu)?config ([A-Z0-9_]+)$/CONFIG_\2/p' {} + |
+		awk 'NR == FNR { known[$0] = 1; next } !/^CONFIG_/ || known[substr($0, 1, index($0, "=") - 1)]' \
+			- "$machine/kernel.config" > "$new"
+	cmp -s "$new" "$build/stock/kernel.config" || cp "$new" "$build/stock/kernel.config"
+}
+
+# Nobody edits this tree, and the selftests' makefile leaves marks in it: what it was made from counts.
+stock()
+{
+	stock_tree
+	stock_config
+	stale "$build/stock/headers/.built" "$build/stock/.base" "$build/stock/kernel.config" || return 0
+	kernel "$build/stock/linux" "$build/stock/linux-o" "stock host kernel" kernel-stock "$build/stock/kernel.config"
+	run_step "$build/stock/headers/.built" "stock kernel headers" headers-stock \
+		make -C "$build/stock/linux" O="$build/stock/linux-o" INSTALL_HDR_PATH="$build/stock/headers" headers_install
 }
 
 headers()
@@ -177,12 +214,12 @@ guest()
 what=${1:-}
 lock "$what${2:+-$2}"
 case $what in
-kernel) kernel "$build/linux-o" "host kernel" kernel "$machine/kernel.config" ;;
+kernel) kernel "$build/linux" "$build/linux-o" "host kernel" kernel "$machine/kernel.config" ;;
 debug)
 	need_space "$build" 2500
-	kernel "$build/linux-dbg-o" "debug host kernel" kernel-debug "$machine/kernel.config" "$machine/debug.config"
+	kernel "$build/linux" "$build/linux-dbg-o" "debug host kernel" kernel-debug "$machine/kernel.config" "$machine/debug.config"
 	;;
-headers|qemu|ovmf|userland|firmware|initrd) "$what" ;;
+stock|headers|qemu|ovmf|userland|firmware|initrd) "$what" ;;
 guest) guest "$2" ;;
 *) die "unknown part '$what'" ;;
 esac
