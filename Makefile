@@ -43,7 +43,7 @@ all: host guest-6.1 selftests ## build everything that `make run` and `make chec
 
 ##@ Run
 
-.PHONY: run check soak peers exec shell bench
+.PHONY: run check soak peers mutants exec shell bench
 run: args-run host guest-6.1 ## boot the emulated SEV host and an SEV guest in it; report in build/report/run.json
 	@$W/run.sh
 
@@ -55,6 +55,9 @@ soak: args-soak $(if $(filter 1,$(STRESS)),debug qemu host-parts selftests,host 
 
 peers: host ## run the KVM selftests of 6.1 and 6.12 on the stock kernel and on ours and compare (T=PATTERN: some)
 	@$W/peers.sh compare "$$T"
+
+mutants: all debug ## take one rule at a time out of the kernel, and see its test fail (T=PATTERN: some)
+	@$W/mutants.sh
 
 exec: args-exec host ## run CMD as root in the emulated host, with DIR visible at /mnt
 	@$Q/host.sh "$$DIR" "$$CMD"

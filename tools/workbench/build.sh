@@ -7,19 +7,11 @@
 #   build.sh kernel|debug|stock|headers|qemu|ovmf|userland|firmware|initrd|guest ROLE
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/compile_env.sh"
 
 bench=$root/tools/workbench
 machine=$root/tools/testing/selftests/kvm/qemu
 jobs=${J:-$(nproc)}
-
-export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
-# The clone's place must not matter to the compiler cache. The kernel's prefix map names it, and takes
-# it out of what is compiled.
-export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_IGNOREOPTIONS='-fmacro-prefix-map=*'
-# The same source gives the same bytes, and so the same cache entries.
-export KBUILD_BUILD_TIMESTAMP='2026-01-01' KBUILD_BUILD_USER=memfd-private KBUILD_BUILD_HOST=memfd-private
-export SOURCE_DATE_EPOCH=1767225600
-export LC_ALL=C
 
 # stale STAMP PATH...: something below the paths is newer than the stamp. Directories count, so that
 # a removed file does too; a link counts with what it points to.

@@ -17,6 +17,7 @@
 # begin from nothing. Output goes to copies of the output folders.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/compile_env.sh"
 
 mutants=$root/tools/workbench/mutants
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
