@@ -57,6 +57,16 @@ static void any_change(struct kunit *test, gfn_t start, gfn_t end, bool private)
 		KUNIT_EXPECT_TRUE(test, ret == -ENOMEM && kind < 3);
 }
 
+/* Each is 5,000 changes, and a case for KUnit, which gives a case only so much time. */
+static const u64 seeds[] = { 1, 2, 3, 4 };
+
+static void describe_seed(const u64 *seed, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "seed %llu", *seed);
+}
+
+KUNIT_ARRAY_PARAM(seed, seeds, describe_seed);
+
 static void map_test_random(struct kunit *test)
 {
 	struct map_test *t = test->priv;
@@ -64,7 +74,8 @@ static void map_test_random(struct kunit *test)
 	bool private;
 	int i;
 
-	for (i = 0; i < 20000; i++) {
+	prandom_seed_state(&t->rnd, *(const u64 *)test->param_value);
+	for (i = 0; i < 5000; i++) {
 		any_range(t, &start, &end);
 		any_change(test, start, end, any(t, 2));
 
@@ -208,7 +219,7 @@ static void map_test_readers(struct kunit *test)
 /* -------- suite -------- */
 
 static struct kunit_case map_random_cases[] = {
-	KUNIT_CASE(map_test_random),
+	KUNIT_CASE_PARAM(map_test_random, seed_gen_params),
 	KUNIT_CASE(map_test_readers),
 	{}
 };
