@@ -27,7 +27,9 @@
 /* Of /proc/kpageflags. */
 #define KPF_UNEVICTABLE	18
 
-#define KPF_CHUNK	8192
+#define KPF_CHUNK	2048
+/* The first chunk of the memory that the kernel uses first, if there is so much. */
+#define ABOVE_4G	((1ull << 20) / KPF_CHUNK)
 /* Conversions after which all stacks and tables are there: only private pages are new. */
 #define WARM_UP	50
 #define SQUEEZE_MS	200
@@ -97,26 +99,38 @@ static bool read_at(int fd, uint64_t *values, size_t n, uint64_t index)
 	return pread(fd, values, n * 8, index * 8) == (ssize_t)(n * 8);
 }
 
-/* A page of the file, from page frame @from on: no other page of the cgroup is unevictable. */
-static uint64_t find_private_pfn(uint64_t cgroup, uint64_t from)
+/* Of the page frames of a chunk one that holds a page of the file, or 0. */
+static uint64_t private_pfn_of_chunk(int kpageflags, const uint64_t *owner, uint64_t cgroup,
+				     uint64_t chunk)
 {
-	static uint64_t owner[KPF_CHUNK], flags[KPF_CHUNK];
+	static uint64_t flags[KPF_CHUNK];
+	bool flags_read = false;
+
+	for (unsigned int i = 0; i < KPF_CHUNK; i++) {
+		if (owner[i] != cgroup)
+			continue;
+		if (!flags_read && !read_at(kpageflags, flags, KPF_CHUNK, chunk * KPF_CHUNK))
+			return 0;
+		flags_read = true;
+		/* No other page of the cgroup is unevictable. */
+		if (flags[i] >> KPF_UNEVICTABLE & 1)
+			return chunk * KPF_CHUNK + i;
+	}
+	return 0;
+}
+
+/* A page frame of the file, in the chunks [first, end) of all page frames, or 0. */
+static uint64_t find_private_pfn(uint64_t cgroup, uint64_t first, uint64_t end)
+{
+	static uint64_t owner[KPF_CHUNK];
 	int owners = open("/proc/kpagecgroup", O_RDONLY | O_CLOEXEC);
 	int kpageflags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
 	uint64_t found = 0;
 
-	for (; !found && read_at(owners, owner, KPF_CHUNK, from); from += KPF_CHUNK) {
-		bool flags_read = false;
-
-		for (unsigned int i = 0; i < KPF_CHUNK && !found; i++) {
-			if (owner[i] != cgroup)
-				continue;
-			if (!flags_read && !read_at(kpageflags, flags, KPF_CHUNK, from))
-				break;
-			flags_read = true;
-			if (flags[i] >> KPF_UNEVICTABLE & 1)
-				found = from + i;
-		}
+	for (; !found && first < end; first++) {
+		if (!read_at(owners, owner, KPF_CHUNK, first * KPF_CHUNK))
+			break;
+		found = private_pfn_of_chunk(kpageflags, owner, cgroup, first);
 	}
 	close(owners);
 	close(kpageflags);
@@ -135,20 +149,31 @@ static void offline_pfn(struct stress *s, uint64_t pfn)
 		close(fd);
 }
 
+/*
+ * The file's pages are near each other: a long search is made once, and without holding anybody up.
+ */
 static void poison_private(struct stress_thread *t)
 {
+	static uint64_t near;
 	struct stress *s = t->s;
-	unsigned int locked = stress_lock_pages(s, 0, STRESS_PRIVATE_PAGES);
-	static uint64_t pfn;
+	unsigned int locked;
+	uint64_t pfn = 0;
 	struct stat st;
 
-	if (locked == STRESS_PRIVATE_PAGES && !stat(STRESS_CGROUP, &st)) {
-		/* The file's pages are near each other. */
-		pfn = find_private_pfn(st.st_ino, pfn + stress_random(&t->rng) % 64);
-		if (pfn) {
-			offline_pfn(s, pfn);
-			s->poisoned_private++;
-		}
+	if (stat(STRESS_CGROUP, &st))
+		return;
+	if (!near)
+		near = find_private_pfn(st.st_ino, ABOVE_4G, ~0ull);
+	if (!near)
+		near = find_private_pfn(st.st_ino, 0, ABOVE_4G);
+	locked = stress_lock_pages(s, 0, STRESS_PRIVATE_PAGES);
+	if (near && locked == STRESS_PRIVATE_PAGES) {
+		pfn = find_private_pfn(st.st_ino, near / KPF_CHUNK, near / KPF_CHUNK + 1);
+		near = pfn;
+	}
+	if (pfn) {
+		offline_pfn(s, pfn);
+		s->poisoned_private++;
 	}
 	stress_unlock_pages(s, 0, locked);
 }
