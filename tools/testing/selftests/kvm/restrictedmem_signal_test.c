@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Long operations on restricted memory can be ended: an allocation by any signal, a punch by SIGKILL.
- * And nobody who waits for one is stuck with it.
+ * And nobody who waits for one is stuck with it, nor the CPU that it runs on.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +21,8 @@
 #define LARGE		(1UL << 18)
 /* A punch of it would take hours: nothing in it, but a great many places to look. */
 #define ENDLESS		(1UL << 50)
+/* A punch of it takes seconds. */
+#define SECONDS		(1UL << 36)
 /* When something must have ended that was told to. */
 #define SOON		20
 
@@ -179,6 +183,52 @@ TEST_F_TIMEOUT(endless, others_meanwhile, RMEM_TEST_SECONDS)
 	self->punch = 0;
 	EXPECT_EQ(0, rmem_alloc(self->fd, 1, 1));
 	EXPECT_EQ(2, rmem_pages(self->fd));
+}
+
+static void stay_on_cpu0(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* Run all the time, beside others, and note the longest time that they let it wait. */
+static void measure_waits(double *longest)
+{
+	double last = rmem_now(), now;
+
+	for (;;) {
+		now = rmem_now();
+		if (now - last > *longest)
+			*longest = now - last;
+		last = now;
+	}
+}
+
+/* No part of a punch keeps the CPU to itself; its longest part is about a half of it. */
+TEST_F_TIMEOUT(endless, shares_the_cpu, RMEM_TEST_SECONDS)
+{
+	double *longest = mmap(NULL, RMEM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			       -1, 0);
+	double begin;
+	pid_t other;
+
+	ASSERT_NE(MAP_FAILED, longest);
+	*longest = 0;
+	stay_on_cpu0();
+	other = fork();
+	if (!other)
+		measure_waits(longest);
+	usleep(100000);
+	begin = rmem_now();
+	EXPECT_EQ(0, rmem_punch(self->fd, 0, SECONDS));
+	begin = rmem_now() - begin;
+	kill(other, SIGKILL);
+	rmem_wait(other, SOON);
+	EXPECT_GT(begin / 4, *longest)
+		TH_LOG("%.2f s of %.2f s without a chance for others", *longest, begin);
 }
 
 TEST_HARNESS_MAIN
