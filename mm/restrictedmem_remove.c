@@ -81,10 +81,17 @@ static void punch_unpublish(struct restrictedmem_inode *ri, struct restrictedmem
 	wake_up_all(&ri->punch_wait);
 }
 
-static bool range_is_resident(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t end)
+/*
+ * The first part of [start, end), counted from @start, that has a page; @end if none has. The size of
+ * the file is not what a punch costs: it may be sparse and larger than any memory.
+ */
+static pgoff_t next_part(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t end)
 {
-	return filemap_range_has_page(ri->inode.i_mapping, (loff_t)start << PAGE_SHIFT,
-				      ((loff_t)end << PAGE_SHIFT) - 1);
+	unsigned long index = start;
+
+	if (start >= end || !xa_find(&ri->inode.i_mapping->i_pages, &index, end - 1, XA_PRESENT))
+		return end;
+	return start + round_down(index - start, PUNCH_PART);
 }
 
 /*
@@ -95,13 +102,11 @@ static int punch_invalidate(struct restrictedmem_inode *ri, pgoff_t start, pgoff
 {
 	pgoff_t next;
 
-	for (; start < end; start = next) {
+	for (start = next_part(ri, start, end); start < end; start = next_part(ri, next, end)) {
 		next = part_end(start, end);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		if (!range_is_resident(ri, start, next))
-			continue;
 
 		*found = true;
 		down_read(&ri->bindings_lock);
@@ -200,15 +205,17 @@ static void forget_poison(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t
 static int punch_remove(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t end,
 			unsigned long *removed)
 {
-	pgoff_t next;
+	pgoff_t next, from = start;
 
-	for (; start < end; start = next) {
+	for (start = next_part(ri, start, end); start < end; start = next_part(ri, next, end)) {
 		next = part_end(start, end);
 		if (fatal_signal_pending(current))
 			return -EINTR;
+		cond_resched();
 		*removed += restrictedmem_remove(ri, start, next);
-		forget_poison(ri, start, next);
 	}
+	/* Where an error has taken a page, none is left. */
+	forget_poison(ri, from, end);
 	return 0;
 }
 
