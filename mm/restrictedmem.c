@@ -171,6 +171,7 @@ static int restrictedmem_setattr(struct user_namespace *mnt_userns, struct dentr
 }
 
 static const struct inode_operations restrictedmem_iops = {
+	.getattr	= simple_getattr,
 	.setattr	= restrictedmem_setattr,
 };
 
