@@ -77,7 +77,7 @@ struct restrictedmem_punch {
 /* restrictedmem_page.c */
 int restrictedmem_get_folio(struct restrictedmem_inode *ri, pgoff_t index,
 			    struct restrictedmem_binding *binding, unsigned long cookie,
-			    struct folio **foliop, bool *fresh);
+			    struct folio **foliop);
 int restrictedmem_populate(struct restrictedmem_inode *ri, pgoff_t start, pgoff_t end);
 void restrictedmem_uncharge(struct restrictedmem_inode *ri, unsigned long nr);
 

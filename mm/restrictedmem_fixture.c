@@ -207,10 +207,9 @@ void test_expect_charged(struct kunit *test, struct test_file *tf, long pages)
 int test_get(struct test_user *user, pgoff_t index)
 {
 	struct page *page;
-	bool fresh;
 	int err;
 
-	err = restrictedmem_get_page(&user->binding, index, 1, &page, &fresh);
+	err = restrictedmem_get_page(&user->binding, index, 1, &page);
 	if (!err)
 		put_page(page);
 	return err;

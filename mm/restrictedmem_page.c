@@ -158,10 +158,9 @@ static bool restrictedmem_get_fast(struct restrictedmem_inode *ri, pgoff_t index
 /* No punch covers the index, and none begins to. -EEXIST: look again. */
 static int restrictedmem_get_locked(struct restrictedmem_inode *ri, pgoff_t index,
 				    struct restrictedmem_binding *binding, unsigned long cookie,
-				    struct folio **foliop, bool *fresh)
+				    struct folio **foliop)
 {
 	struct folio *folio;
-	int err;
 
 	folio = restrictedmem_find(ri, index);
 	if (folio && folio_test_hwpoison(folio)) {
@@ -180,25 +179,18 @@ static int restrictedmem_get_locked(struct restrictedmem_inode *ri, pgoff_t inde
 	if (binding && binding->ops->stale && binding->ops->stale(binding, cookie))
 		return -EAGAIN;
 
-	err = restrictedmem_allocate(ri, index, foliop);
-	if (!err)
-		*fresh = true;
-	return err;
+	return restrictedmem_allocate(ri, index, foliop);
 }
 
-/*
- * Get the page at @index with a reference. @binding is NULL to populate the file for nobody. @fresh
- * becomes true if the page was allocated.
- */
+/* Get the page at @index with a reference. @binding is NULL to populate the file for nobody. */
 int restrictedmem_get_folio(struct restrictedmem_inode *ri, pgoff_t index,
 			    struct restrictedmem_binding *binding, unsigned long cookie,
-			    struct folio **foliop, bool *fresh)
+			    struct folio **foliop)
 {
 	struct address_space *mapping = ri->inode.i_mapping;
 	bool punched;
 	int err;
 
-	*fresh = false;
 	if (restrictedmem_get_fast(ri, index, foliop))
 		return 0;
 
@@ -206,7 +198,7 @@ int restrictedmem_get_folio(struct restrictedmem_inode *ri, pgoff_t index,
 		filemap_invalidate_lock_shared(mapping);
 		punched = restrictedmem_is_punched(ri, index);
 		err = punched ? -EEXIST : restrictedmem_get_locked(ri, index, binding, cookie,
-								   foliop, fresh);
+								   foliop);
 		filemap_invalidate_unlock_shared(mapping);
 
 		if (punched && wait_event_interruptible(ri->punch_wait,
@@ -238,7 +230,6 @@ static void restrictedmem_prepare(struct restrictedmem_binding *binding, struct 
  * @index: of the page in the file, within the binding
  * @cookie: what the stale callback is asked about
  * @pagep: the page, with a reference that the caller puts
- * @fresh: whether the page was allocated by this call
  *
  * The reference keeps the memory, not the page's place in the file. To use the page for longer than
  * that, the caller must check, under a lock that its invalidate_start takes too, that there was no
@@ -250,7 +241,7 @@ static void restrictedmem_prepare(struct restrictedmem_binding *binding, struct 
  * until it is punched; -ENOMEM; -EDQUOT if it would exceed RLIMIT_MEMLOCK; -EINTR.
  */
 int restrictedmem_get_page(struct restrictedmem_binding *binding, pgoff_t index,
-			   unsigned long cookie, struct page **pagep, bool *fresh)
+			   unsigned long cookie, struct page **pagep)
 {
 	struct restrictedmem_inode *ri = to_restrictedmem(file_inode(binding->file));
 	struct folio *folio;
@@ -260,7 +251,7 @@ int restrictedmem_get_page(struct restrictedmem_binding *binding, pgoff_t index,
 			 index >= restrictedmem_binding_end(binding)))
 		return -EINVAL;
 
-	err = restrictedmem_get_folio(ri, index, binding, cookie, &folio, fresh);
+	err = restrictedmem_get_folio(ri, index, binding, cookie, &folio);
 	if (err)
 		return err;
 
@@ -278,13 +269,12 @@ int restrictedmem_populate(struct restrictedmem_inode *ri, pgoff_t start, pgoff_
 {
 	struct folio *folio;
 	pgoff_t index;
-	bool fresh;
 	int err;
 
 	for (index = start; index < end; index++) {
 		if (signal_pending(current))
 			return -EINTR;
-		err = restrictedmem_get_folio(ri, index, NULL, 0, &folio, &fresh);
+		err = restrictedmem_get_folio(ri, index, NULL, 0, &folio);
 		if (err)
 			return err;
 		folio_put(folio);

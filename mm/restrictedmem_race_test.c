@@ -251,11 +251,10 @@ static void mapper_fault(struct mapper *mapper, pgoff_t index)
 {
 	unsigned long seq = READ_ONCE(mapper->seq);
 	struct page *page;
-	bool fresh;
 
 	/* The number first: what invalidates the page later changes it. */
 	smp_rmb();
-	if (restrictedmem_get_page(&mapper->binding, index, 0, &page, &fresh))
+	if (restrictedmem_get_page(&mapper->binding, index, 0, &page))
 		return;
 
 	mutex_lock(&mapper->lock);

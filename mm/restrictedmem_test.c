@@ -149,19 +149,17 @@ static void test_get_twice(struct kunit *test)
 {
 	struct test_fixture *f = test->priv;
 	struct page *first, *second;
-	bool fresh = false;
 
 	test_assert_bind(test, &f->one, 8, 16);
-	KUNIT_ASSERT_EQ(test, restrictedmem_get_page(&f->one.binding, 8, 1, &first, &fresh), 0);
-	KUNIT_EXPECT_TRUE(test, fresh);
+	KUNIT_ASSERT_EQ(test, restrictedmem_get_page(&f->one.binding, 8, 1, &first), 0);
+	KUNIT_EXPECT_EQ(test, test_resident(f->tf), 1L);
 	KUNIT_EXPECT_EQ(test, first->index, 8UL);
 	KUNIT_EXPECT_TRUE(test, page_is(first, 0));
 	KUNIT_EXPECT_TRUE(test, PageDirty(first));
 	KUNIT_EXPECT_TRUE(test, PageUptodate(first));
 	KUNIT_EXPECT_FALSE(test, PageLocked(first));
 
-	KUNIT_ASSERT_EQ(test, restrictedmem_get_page(&f->one.binding, 8, 1, &second, &fresh), 0);
-	KUNIT_EXPECT_FALSE(test, fresh);
+	KUNIT_ASSERT_EQ(test, restrictedmem_get_page(&f->one.binding, 8, 1, &second), 0);
 	KUNIT_EXPECT_PTR_EQ(test, first, second);
 	KUNIT_EXPECT_EQ(test, test_resident(f->tf), 1L);
 	put_page(first);
@@ -173,13 +171,11 @@ static void test_zeroed_again(struct kunit *test)
 {
 	struct test_fixture *f = test->priv;
 	struct page *page;
-	bool fresh;
 	int round;
 
 	test_assert_bind(test, &f->one, 0, TEST_PAGES);
 	for (round = 0; round < 200; round++) {
-		KUNIT_ASSERT_EQ(test, restrictedmem_get_page(&f->one.binding, 3, 1, &page, &fresh),
-				0);
+		KUNIT_ASSERT_EQ(test, restrictedmem_get_page(&f->one.binding, 3, 1, &page), 0);
 		KUNIT_ASSERT_TRUE(test, page_is(page, 0));
 		dirty_page(page);
 		put_page(page);

@@ -63,6 +63,9 @@ int kvm_private_mem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
 
 /* What must be called before private pages of the VM return to the host, or NULL. */
 restrictedmem_flush_t kvm_arch_private_mem_flush(struct kvm *kvm);
+/* Whether a page that the host has written must be prepared before the guest gets it; and do so. */
+bool kvm_arch_private_mem_must_prepare(struct kvm *kvm);
+void kvm_arch_private_mem_prepare(struct page *page);
 /* A capability's value, or -ENOENT when the architecture leaves it to the others. */
 int kvm_arch_private_mem_check_extension(struct kvm *kvm, long cap);
 /*

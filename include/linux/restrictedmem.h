@@ -90,7 +90,7 @@ int restrictedmem_bind(struct file *file, pgoff_t start, pgoff_t end, u64 owner,
 		       struct restrictedmem_binding *binding);
 void restrictedmem_unbind(struct restrictedmem_binding *binding);
 int restrictedmem_get_page(struct restrictedmem_binding *binding, pgoff_t index,
-			   unsigned long cookie, struct page **pagep, bool *fresh);
+			   unsigned long cookie, struct page **pagep);
 #else
 static inline bool file_is_restrictedmem(const struct file *file)
 {

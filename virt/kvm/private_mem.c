@@ -171,11 +171,28 @@ static bool binding_stale(struct restrictedmem_binding *rm, unsigned long mmu_se
 	return READ_ONCE(kvm->mmu_invalidate_seq) != mmu_seq;
 }
 
+static void binding_prepare(struct restrictedmem_binding *rm, struct page *page)
+{
+	kvm_arch_private_mem_prepare(page);
+}
+
 static const struct restrictedmem_ops kvm_private_binding_ops = {
 	.invalidate_start	= binding_invalidate_start,
 	.invalidate_end		= binding_invalidate_end,
 	.reclaim		= binding_reclaim,
 	.stale			= binding_stale,
+};
+
+/*
+ * For guests that use the page in a way that the host's caches do not know. Not a callback that
+ * may do nothing: a page counts as prepared once any binding's callback has been called.
+ */
+static const struct restrictedmem_ops kvm_private_prepared_binding_ops = {
+	.invalidate_start	= binding_invalidate_start,
+	.invalidate_end		= binding_invalidate_end,
+	.reclaim		= binding_reclaim,
+	.stale			= binding_stale,
+	.prepare		= binding_prepare,
 };
 
 /*
@@ -193,13 +210,11 @@ int kvm_private_mem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
 {
 	struct kvm_private_binding *binding = slot->private;
 	struct page *page;
-	bool fresh;
 	int r;
 
 	lockdep_assert(srcu_read_lock_held(&kvm->srcu));
 
-	r = restrictedmem_get_page(&binding->rm, binding_gfn_to_index(binding, gfn), mmu_seq, &page,
-				   &fresh);
+	r = restrictedmem_get_page(&binding->rm, binding_gfn_to_index(binding, gfn), mmu_seq, &page);
 	if (!r)
 		*pfn = page_to_pfn(page);
 	return r;
@@ -212,6 +227,7 @@ gfn_t __kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t
 
 	return kvm_private_map_next(map, gfn, gfn + npages, true) - gfn;
 }
+EXPORT_SYMBOL_GPL(__kvm_slot_shared_run);
 
 /* What the uAPI forbids before any memslot is looked at. */
 int kvm_private_mem_check_region(struct kvm *kvm, const struct kvm_userspace_memory_region2 *mem)
@@ -276,7 +292,8 @@ int kvm_private_mem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 	binding->kvm = kvm;
 	binding->base_gfn = slot->base_gfn;
-	binding->rm.ops = &kvm_private_binding_ops;
+	binding->rm.ops = kvm_arch_private_mem_must_prepare(kvm) ?
+			  &kvm_private_prepared_binding_ops : &kvm_private_binding_ops;
 	binding->rm.domain = kvm;
 	r = restrictedmem_bind(file, start, start + slot->npages, kvm->private_owner, &binding->rm);
 	if (r)

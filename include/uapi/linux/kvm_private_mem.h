@@ -3,8 +3,9 @@
  * Private memory of KVM guests: the part of KVM's uAPI that is new with it. Include
  * <linux/kvm.h>, which includes this file.
  *
- * Numbers and layouts are those of mainline 6.8 (memslots, attributes, guest_memfd) and 6.11
- * (pre-faulting): a program written for mainline runs unmodified here, and the other way round.
+ * Numbers and layouts are those of mainline 6.8 (memslots, attributes, guest_memfd), 6.10 (SEV)
+ * and 6.11 (pre-faulting): a program written for mainline runs unmodified here, and the other way
+ * round.
  * All sizes and addresses are bytes.
  */
 #ifndef __LINUX_KVM_PRIVATE_MEM_H
@@ -57,5 +58,23 @@ struct kvm_pre_fault_memory {
 	__u64 flags;			/* 0 */
 	__u64 padding[5];
 };
+
+/*
+ * KVM_MEMORY_ENCRYPT_OP, a command of VMs of type KVM_X86_SEV_VM and KVM_X86_SEV_ES_VM. Makes the
+ * VM an SEV guest; before its first vCPU. (An enumerator in mainline, behind those of 6.1.)
+ */
+#define KVM_SEV_INIT2		22
+
+struct kvm_sev_init {
+	__u64 vmsa_features;		/* of KVM_X86_SEV_VMSA_FEATURES; 0 for KVM_X86_SEV_VM */
+	__u32 flags;			/* 0 */
+	__u16 ghcb_version;		/* 0 for KVM_X86_SEV_VM */
+	__u16 pad1;
+	__u32 pad2[8];
+};
+
+/* KVM_{HAS,GET}_DEVICE_ATTR of /dev/kvm: a group, and its attribute, a __u64 of bits. */
+#define KVM_X86_GRP_SEV			1
+#define KVM_X86_SEV_VMSA_FEATURES	0
 
 #endif /* __LINUX_KVM_PRIVATE_MEM_H */

@@ -127,24 +127,3 @@ long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu, struct kvm_pre_fault_
 		return r < 0 ? r : -EIO;
 	}
 }
-
-int kvm_arch_private_mem_check_extension(struct kvm *kvm, long cap)
-{
-	switch (cap) {
-	case KVM_CAP_VM_TYPES:
-		return BIT(KVM_X86_DEFAULT_VM) | BIT(KVM_X86_SW_PROTECTED_VM);
-	case KVM_CAP_PRE_FAULT_MEMORY:
-		return tdp_enabled;
-	case KVM_CAP_X86_SMM:
-		/* SMM needs a second address space, and KVM would have to write its state. */
-		return kvm && kvm_arch_has_private_mem(kvm) ? 0 : -ENOENT;
-	default:
-		return -ENOENT;
-	}
-}
-
-/* Software-protected VMs leave nothing behind in caches that a flush would have to reach. */
-restrictedmem_flush_t kvm_arch_private_mem_flush(struct kvm *kvm)
-{
-	return NULL;
-}
