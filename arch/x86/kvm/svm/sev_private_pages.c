@@ -354,9 +354,9 @@ out_uncharge:
  * The pages of @size bytes at the VMM's address @uaddr, for a VM of an SEV type. With FOLL_LONGTERM
  * (a region that is registered) only those that must be pinned. *@npages says how many they are.
  *
- * -EINVAL: nothing, or more than INT_MAX pages. -ENOMEM: no memory, beyond RLIMIT_MEMLOCK, or there
- * is nothing at the address. -EINTR: a signal. -EBUSY: memslots changed. -EDQUOT, -EHWPOISON: as for
- * a fault on the frame.
+ * -EINVAL: nothing, more than INT_MAX pages, or the range wraps. -ENOMEM: no memory, beyond
+ * RLIMIT_MEMLOCK, or there is nothing at the address. -EINTR: a signal. -EBUSY: memslots changed.
+ * -EDQUOT, -EHWPOISON: as for a fault on the frame.
  */
 struct page **sev_private_pin(struct kvm *kvm, unsigned long uaddr, unsigned long size,
 			      unsigned long *npages, unsigned int gup_flags)
@@ -365,7 +365,7 @@ struct page **sev_private_pin(struct kvm *kvm, unsigned long uaddr, unsigned lon
 
 	lockdep_assert_held(&kvm->lock);
 
-	if (!size)
+	if (!size || uaddr + size < uaddr)
 		return ERR_PTR(-EINVAL);
 	if (!access_ok((void __user *)uaddr, size))
 		return ERR_PTR(-ENOMEM);
