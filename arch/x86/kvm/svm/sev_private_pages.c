@@ -301,6 +301,18 @@ static unsigned long count_plain(struct kvm *kvm, unsigned long start, unsigned 
 	return npages;
 }
 
+/*
+ * In this kernel a pin for reading takes the zero page where nothing was written yet, and the page
+ * that the guest gets there later is not pinned. So ask for writing, unless the mapping forbids it.
+ */
+static int pin_for_good(unsigned long uaddr, unsigned long npages, unsigned int gup_flags,
+			struct page **pages)
+{
+	if (!pin_run(uaddr, npages, gup_flags | FOLL_WRITE, pages))
+		return 0;
+	return pin_run(uaddr, npages, gup_flags, pages);
+}
+
 /* -EBUSY: memslots came or went since the pages were counted. */
 static int pin_plain_runs(struct kvm *kvm, unsigned long start, unsigned long end,
 			  unsigned int gup_flags, struct page **pages, unsigned long npages)
@@ -312,7 +324,7 @@ static int pin_plain_runs(struct kvm *kvm, unsigned long start, unsigned long en
 		n = (behind - start) >> PAGE_SHIFT;
 		if (n > npages - done)
 			return -EBUSY;
-		r = pin_run(start, n, gup_flags, &pages[done]);
+		r = pin_for_good(start, n, gup_flags, &pages[done]);
 		if (r)
 			return r;
 		done += n;
