@@ -30,7 +30,7 @@ CC ?= gcc
 headers-dir := $(if $(wildcard $(HDR)/include/linux/kvm.h),$(HDR)/include,$(HDR))
 WARN := -Wall -Wextra -Werror
 # The harness is not free of warnings: it is included as a system header.
-CFLAGS := -std=gnu11 -O2 -g $(WARN) -pthread -I$(I) -isystem $(headers-dir) \
+CFLAGS := -std=gnu11 -O2 -g $(WARN) -pthread -I$(I) -Iinclude -isystem $(headers-dir) \
 	-isystem $(KSRC)/tools/testing/selftests
 LDLIBS := -lgcrypt -pthread
 
@@ -48,8 +48,9 @@ programs := sev_guest_test sev_launch_test sev_platform_test sev_recycle_test sv
 	private_mem_stress_test private_mem_perf_test
 guest := sev_guest_entry sev_guest_payload sev_guest_payload_io sev_guest_payload_cpu \
 	sev_guest_payload_irq
-library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm private_vm private_vm_run
-headers := $(wildcard $(I)/sev_*.h $(I)/svm_*.h $(I)/private_*.h) sev.mk
+library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm private_vm private_vm_run \
+	sev_holdings
+headers := $(wildcard $(I)/sev_*.h $(I)/svm_*.h $(I)/private_*.h) include/restrictedmem_util.h sev.mk
 
 # Tests of the file need no guest, and no library but one of their own.
 files := restrictedmem_account_test restrictedmem_fault_test restrictedmem_fd_test \
@@ -100,11 +101,11 @@ $(library:%=$(OUT)/%.o): $(OUT)/%.o: $(L)/%.c $(headers) | $(OUT)
 
 $(OUT)/restrictedmem_util.o: lib/restrictedmem_util.c $(file-headers) | $(OUT)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Iinclude -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 $(files:%=$(OUT)/%): $(OUT)/%: %.c $(OUT)/restrictedmem_util.o $(file-headers)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -Iinclude -o $@ $< $(OUT)/restrictedmem_util.o $(FILE_LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< $(OUT)/restrictedmem_util.o $(FILE_LDLIBS)
 
 $(OUT)/restrictedmem_uring_test: FILE_LDLIBS := -luring
 
@@ -112,9 +113,11 @@ $(OUT)/restrictedmem_uring_test: FILE_LDLIBS := -luring
 $(OUT)/private_vm_guest.o: $(L)/private_vm_guest.S $(headers) | $(OUT)
 	$(Q)$(CC) -c -I$(I) -o $@ $<
 
-$(programs:%=$(OUT)/%): $(OUT)/%: $(S)/%.c $(OUT)/private_vm_guest.o $(library:%=$(OUT)/%.o) $(OUT)/sev_guest_image.o $(headers)
+objects := $(patsubst %,$(OUT)/%.o,private_vm_guest $(library) restrictedmem_util sev_guest_image)
+
+$(programs:%=$(OUT)/%): $(OUT)/%: $(S)/%.c $(objects) $(headers)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $< $(OUT)/private_vm_guest.o $(library:%=$(OUT)/%.o) $(OUT)/sev_guest_image.o $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< $(objects) $(LDLIBS)
 
 $(OUT)/svm_nested_tcg_guest.o: $(S)/svm_nested_tcg_guest.S $(S)/svm_nested_tcg_guest.h | $(OUT)
 	$(Q)$(CC) -c -I$(S) -o $@ $<

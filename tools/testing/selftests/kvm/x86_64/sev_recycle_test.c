@@ -20,14 +20,14 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "restrictedmem_util.h"
+#include "sev_holdings.h"
 #include "sev_test.h"
 
 #define SECONDS		600
 #define LAUNCHES	100
 #define WARM_UP		10
 #define MAX_ASIDS	600
-/* What settles late, such as the release of the last page, gets this long. */
-#define SETTLE_MS	5000
 /*
  * In all, for 100 launches of 2 MiB each: three lost pages a launch would be
  * seen, and five lost objects of 1 KiB. Ten times less is what an idle machine
@@ -36,15 +36,8 @@
 #define FREE_TOLERANCE_KB	1024
 #define SLAB_TOLERANCE_KB	512
 
-/* What must be as before. */
-struct holdings {
-	long guests;		/* contexts in the firmware */
-	long pinned;		/* pages with a long-term pin */
-	long locked_kb;		/* VmLck and VmPin of this process */
-};
-
 FIXTURE(recycle) {
-	struct holdings before;
+	struct sev_holdings before;
 	unsigned int asids;
 };
 
@@ -55,63 +48,6 @@ static struct sev_vm_config sev_config(enum sev_guest_program program)
 	};
 }
 
-/* The number after @key in a file of lines "key value"; -1: there is none. */
-static long number_from(const char *path, const char *key)
-{
-	FILE *file = fopen(path, "re");
-	size_t len = strlen(key);
-	char line[256];
-	long n = -1;
-
-	while (file && n < 0 && fgets(line, sizeof(line), file)) {
-		if (!strncmp(line, key, len) && strchr(" :\t", line[len]))
-			n = strtol(line + len + 1, NULL, 10);
-	}
-	if (file)
-		fclose(file);
-	return n;
-}
-
-/* Each CPU counts pins for itself; only after this does /proc/vmstat add up. */
-static void fold_counters(void)
-{
-	int fd = open("/proc/sys/vm/stat_refresh", O_RDONLY | O_CLOEXEC);
-	char c;
-
-	if (fd < 0)
-		return;
-	if (read(fd, &c, 1) < 0)
-		perror("# stat_refresh");
-	close(fd);
-}
-
-static struct holdings holdings_now(void)
-{
-	struct sev_user_data_status status;
-	struct holdings now;
-
-	fold_counters();
-	now.guests = sev_platform_status(&status) ? -1 : (long)status.guest_count;
-	now.pinned = number_from("/proc/vmstat", "nr_foll_pin_acquired") -
-		     number_from("/proc/vmstat", "nr_foll_pin_released");
-	now.locked_kb = number_from("/proc/self/status", "VmLck") +
-			number_from("/proc/self/status", "VmPin");
-	return now;
-}
-
-static struct holdings holdings_settled(const struct holdings *want)
-{
-	struct holdings now;
-
-	for (int ms = 0; ms < SETTLE_MS; ms += 50) {
-		now = holdings_now();
-		if (!memcmp(&now, want, sizeof(now)))
-			break;
-		usleep(50000);
-	}
-	return now;
-}
-
 FIXTURE_SETUP(recycle)
 {
 	struct sev_cpu_info info;
@@ -119,9 +55,9 @@ FIXTURE_SETUP(recycle)
 	SKIP_IF(sev_unavailable());
 	ASSERT_TRUE(sev_cpu_info(&info));
 	self->asids = info.max_asid - info.min_sev_asid + 1;
-	self->before = holdings_now();
+	self->before = sev_holdings_now();
 	ASSERT_LE(0, self->before.guests);
-	ASSERT_LE(0, number_from("/proc/vmstat", "nr_foll_pin_acquired"));
+	ASSERT_LE(0, rmem_value("/proc/vmstat", "nr_foll_pin_acquired"));
 	ASSERT_LE(0, self->before.locked_kb);
 }
 
@@ -129,13 +65,7 @@ FIXTURE_TEARDOWN(recycle)
 {
 }
 
-#define NOTHING_LEFT() do {						\
-	struct holdings now_ = holdings_settled(&self->before);		\
-									\
-	EXPECT_EQ(self->before.guests, now_.guests);			\
-	EXPECT_EQ(self->before.pinned, now_.pinned);			\
-	EXPECT_EQ(self->before.locked_kb, now_.locked_kb);		\
-} while (0)
+#define NOTHING_LEFT()	NOTHING_LEFT_SINCE(&self->before)
 
 /* One VM from its creation to its end; every fourth guest really runs. */
 static int one_life(struct sev_vm *vm, unsigned int round)
@@ -200,9 +130,9 @@ static struct memory memory_now(void)
 	struct memory now;
 
 	empty_caches();
-	fold_counters();
-	now.free_kb = number_from("/proc/meminfo", "MemFree") + per_cpu_free_kb();
-	now.slab_kb = number_from("/proc/meminfo", "Slab");
+	sev_fold_counters();
+	now.free_kb = rmem_value("/proc/meminfo", "MemFree") + per_cpu_free_kb();
+	now.slab_kb = rmem_value("/proc/meminfo", "Slab");
 	return now;
 }
 
@@ -212,7 +142,7 @@ static long misc_charged(const char *group)
 	char path[256];
 
 	snprintf(path, sizeof(path), "%s/misc.current", group);
-	return number_from(path, "sev");
+	return rmem_value(path, "sev");
 }
 
 /* A cgroup of our own with the misc controller; NULL: this kernel has none. */
@@ -331,7 +261,7 @@ TEST_F_TIMEOUT(recycle, more_vms_than_asids, SECONDS)
 	EXPECT_EQ(self->asids, n);
 	EXPECT_EQ(-EBUSY, err) TH_LOG("%s", vms[n].error);
 	sev_vm_destroy(&vms[n]);
-	EXPECT_EQ(self->before.guests + n, holdings_now().guests);
+	EXPECT_EQ(self->before.guests + n, sev_holdings_now().guests);
 
 	/* Still none; a VM without SEV needs none. */
 	EXPECT_EQ(-EBUSY, sev_vm_create(&vms[n], &cfg));
