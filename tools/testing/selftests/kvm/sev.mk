@@ -47,9 +47,9 @@ programs := sev_guest_test sev_launch_test sev_platform_test sev_recycle_test sv
 	private_mem_accessors_test private_mem_prefault_test private_mem_lifetime_test \
 	private_mem_stress_test private_mem_perf_test
 guest := sev_guest_entry sev_guest_payload sev_guest_payload_io sev_guest_payload_cpu \
-	sev_guest_payload_irq
+	sev_guest_payload_irq sev_guest_payload_share
 library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm private_vm private_vm_run \
-	sev_holdings
+	sev_holdings sev_convert
 headers := $(wildcard $(I)/sev_*.h $(I)/svm_*.h $(I)/private_*.h) include/restrictedmem_util.h sev.mk
 
 # Tests of the file need no guest, and no library but one of their own.

@@ -137,13 +137,13 @@ static void smoke(const u64 *args)
 	guest_report(guest_vcpu());
 }
 
-static void check_pattern(u64 addr, u64 words, u64 seed)
+void guest_check_pattern(u64 addr, u64 words, u64 seed)
 {
 	for (u64 i = 0; i < words; i++)
 		GUEST_EQ(sev_guest_pattern(seed, i), *word_at(addr, i));
 }
 
-static void write_pattern(u64 addr, u64 words, u64 seed)
+void guest_write_pattern(u64 addr, u64 words, u64 seed)
 {
 	for (u64 i = 0; i < words; i++)
 		*word_at(addr, i) = sev_guest_pattern(seed, i);
@@ -153,23 +153,23 @@ static void private_memory(const u64 *args)
 {
 	u64 gpa = args[0], words = args[1] * PAGE_WORDS;
 
-	check_pattern(gpa, words, args[2]);
-	write_pattern(gpa, words, args[3]);
-	check_pattern(gpa, words, args[3]);
+	guest_check_pattern(gpa, words, args[2]);
+	guest_write_pattern(gpa, words, args[3]);
+	guest_check_pattern(gpa, words, args[3]);
 	guest_sync(1);
 	/* The host has looked: what it did must not have changed anything. */
-	check_pattern(gpa, words, args[3]);
+	guest_check_pattern(gpa, words, args[3]);
 }
 
 static void shared_memory(const u64 *args)
 {
 	u64 words = args[0] * PAGE_WORDS;
 
-	check_pattern(SEV_GUEST_SHARED, words, args[1]);
-	write_pattern(SEV_GUEST_SHARED, words, args[2]);
+	guest_check_pattern(SEV_GUEST_SHARED, words, args[1]);
+	guest_write_pattern(SEV_GUEST_SHARED, words, args[2]);
 	guest_sync(1);
 	/* The host wrote again while the guest was stopped. */
-	check_pattern(SEV_GUEST_SHARED, words, args[1] + 1);
+	guest_check_pattern(SEV_GUEST_SHARED, words, args[1] + 1);
 }
 
 static void flush_page(u64 addr)
@@ -188,14 +188,14 @@ static void aliased(const u64 *args)
 	u64 gpa = args[0];
 
 	flush_page(gpa);
-	write_pattern(SEV_GUEST_ALIAS + gpa, PAGE_WORDS, args[1]);
+	guest_write_pattern(SEV_GUEST_ALIAS + gpa, PAGE_WORDS, args[1]);
 	flush_page(SEV_GUEST_ALIAS + gpa);
 	guest_sync(1);
-	check_pattern(SEV_GUEST_ALIAS + gpa, PAGE_WORDS, args[1] + 1);
+	guest_check_pattern(SEV_GUEST_ALIAS + gpa, PAGE_WORDS, args[1] + 1);
 	/* And back: private again, with contents of the guest's own. */
 	flush_page(SEV_GUEST_ALIAS + gpa);
-	write_pattern(gpa, PAGE_WORDS, args[1] + 2);
-	check_pattern(gpa, PAGE_WORDS, args[1] + 2);
+	guest_write_pattern(gpa, PAGE_WORDS, args[1] + 2);
+	guest_check_pattern(gpa, PAGE_WORDS, args[1] + 2);
 }
 
 static void spin(const u64 *args)
@@ -237,6 +237,10 @@ static void (*const programs[SEV_GUEST_NR_PROGRAMS])(const u64 *args) = {
 	[SEV_GUEST_PING_PONG] = guest_ping_pong,
 	[SEV_GUEST_SPIN] = spin,
 	[SEV_GUEST_COUNT] = count,
+	[SEV_GUEST_CONVERT] = guest_convert,
+	[SEV_GUEST_TOUCH] = guest_touch,
+	[SEV_GUEST_CHURN] = guest_churn,
+	[SEV_GUEST_HOSTILE] = guest_hostile,
 };
 
 void guest_main(u64 vcpu)

@@ -167,8 +167,16 @@ void guest_timer(const u64 *args);
 void guest_external(const u64 *args);
 void guest_hlt(const u64 *args);
 void guest_ping_pong(const u64 *args);
+void guest_convert(const u64 *args);
+void guest_touch(const u64 *args);
+void guest_churn(const u64 *args);
+void guest_hostile(const u64 *args);
 
-/* The number of the vCPU that runs; only PING_PONG has more than one. */
+/* Words of memory that hold what a seed says. */
+void guest_check_pattern(u64 addr, u64 words, u64 seed);
+void guest_write_pattern(u64 addr, u64 words, u64 seed);
+
+/* The number of the vCPU that runs. */
 u64 guest_vcpu(void);
 
 /* sev_guest_payload_irq.c: end of interrupt, for guest_trap(). */

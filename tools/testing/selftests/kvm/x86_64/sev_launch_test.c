@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The launch of a SEV guest as KVM offers it: the order of its commands, the
- * measurement, secrets and policies.
+ * measurement, secrets and policies. The same for every type of VM and memory.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -21,18 +21,34 @@ FIXTURE(launch) {
 	struct sev_user_data_status before;
 };
 
-static struct sev_vm_config sev_config(void)
+FIXTURE_VARIANT(launch) {
+	enum sev_memory memory;
+};
+
+FIXTURE_VARIANT_ADD(launch, sev) {
+	.memory = SEV_MEMORY_DEFAULT,
+};
+
+FIXTURE_VARIANT_ADD(launch, sev_type) {
+	.memory = SEV_MEMORY_PINNED,
+};
+
+FIXTURE_VARIANT_ADD(launch, sev_private) {
+	.memory = SEV_MEMORY_PRIVATE,
+};
+
+static struct sev_vm_config sev_config(enum sev_memory memory)
 {
 	return (struct sev_vm_config) {
-		.sev = true, .program = SEV_GUEST_COUNT, .args = { SEV_GUEST_DATA },
+		.sev = true, .memory = memory, .program = SEV_GUEST_COUNT, .args = { SEV_GUEST_DATA },
 	};
 }
 
 FIXTURE_SETUP(launch)
 {
-	struct sev_vm_config cfg = sev_config();
+	struct sev_vm_config cfg = sev_config(variant->memory);
 
-	SKIP_IF(sev_unavailable());
+	SKIP_IF(variant->memory ? sev_type_unavailable() : sev_unavailable());
 	ASSERT_TRUE(sev_crypto_init(&self->keys));
 	ASSERT_EQ(0, sev_platform_status(&self->before));
 	ASSERT_EQ(0, sev_vm_create(&self->vm, &cfg)) TH_LOG("%s", self->vm.error);
@@ -101,6 +117,13 @@ TEST_F_TIMEOUT(launch, states, SEV_TEST_SECONDS)
 	STATUS_IS(STATE(RUNNING));
 }
 
+static int init_again(struct sev_vm *vm)
+{
+	const struct kvm_sev_init init = { 0 };
+
+	return vm->cfg.memory == SEV_MEMORY_DEFAULT ? sev_init(vm) : sev_init2(vm, &init);
+}
+
 TEST_F_TIMEOUT(launch, wrong_order, SEV_TEST_SECONDS)
 {
 	struct kvm_sev_launch_secret secret = { 0 };
@@ -114,7 +137,7 @@ TEST_F_TIMEOUT(launch, wrong_order, SEV_TEST_SECONDS)
 	secret.trans_uaddr = (uintptr_t)data;
 	secret.trans_len = 16;
 
-	EXPECT_EQ(-EBUSY, sev_init(&self->vm));
+	EXPECT_EQ(variant->memory ? -EINVAL : -EBUSY, init_again(&self->vm));
 	OK(sev_launch_start(&self->vm, 0, 0));
 	REFUSED(SEV_RET_INVALID_GUEST_STATE, sev_launch_finish(&self->vm));
 	REFUSED(SEV_RET_INVALID_GUEST_STATE, sev_launch_secret(&self->vm, &secret));
@@ -135,7 +158,7 @@ TEST_F_TIMEOUT(launch, wrong_order, SEV_TEST_SECONDS)
 	REFUSED(SEV_RET_INVALID_GUEST_STATE, sev_launch_finish(&self->vm));
 	STATUS_IS(STATE(RUNNING));
 	OK(sev_vm_add_vcpus(&self->vm));
-	EXPECT_EQ(-EINVAL, sev_init(&self->vm));
+	EXPECT_EQ(-EINVAL, init_again(&self->vm));
 }
 
 TEST_F_TIMEOUT(launch, measurement, SEV_TEST_SECONDS)
@@ -181,7 +204,7 @@ TEST_F_TIMEOUT(launch, measurement, SEV_TEST_SECONDS)
 TEST_F_TIMEOUT(launch, measurement_nonce_is_fresh, SEV_TEST_SECONDS)
 {
 	uint8_t first[SEV_MEASURE_LEN], second[SEV_MEASURE_LEN];
-	struct sev_vm_config cfg = sev_config();
+	struct sev_vm_config cfg = sev_config(variant->memory);
 	struct sev_vm other;
 
 	OK(sev_launch_start(&self->vm, 0, 0));

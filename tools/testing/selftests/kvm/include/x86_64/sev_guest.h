@@ -12,7 +12,7 @@
  *
  * Lifetime: sev_vm_create() makes what sev_vm_destroy() releases, also after a
  * failed create or launch. A mirror must be destroyed before the memory of the
- * VM that it mirrors.
+ * VM that it mirrors; so must the target of a move.
  */
 #ifndef SELFTEST_KVM_SEV_GUEST_H
 #define SELFTEST_KVM_SEV_GUEST_H
@@ -44,11 +44,22 @@ enum sev_guest_state {
 	SEV_GUEST_STATE_RUNNING,
 };
 
+/* Which type a SEV VM has, and where its private memory comes from. */
+enum sev_memory {
+	SEV_MEMORY_DEFAULT,	/* the default type; the VMM's mapping, pinned */
+	SEV_MEMORY_PINNED,	/* KVM_X86_SEV_VM; likewise */
+	SEV_MEMORY_PRIVATE,	/* KVM_X86_SEV_VM; memfd_restricted(2) */
+	SEV_MEMORY_GUEST_MEMFD,	/* KVM_X86_SEV_VM; KVM_CREATE_GUEST_MEMFD */
+};
+
 struct sev_vm_config {
 	bool sev;
+	enum sev_memory memory;
 	uint32_t policy;
 	uint64_t pages;			/* private; 0: SEV_DEFAULT_PAGES */
+	uint64_t launch_pages;		/* of these, from the first on; 0: all */
 	uint64_t shared_pages;		/* 0: SEV_DEFAULT_SHARED */
+	uint64_t far_gib;		/* from SEV_GUEST_FAR on, private, not launched */
 	unsigned int vcpus;		/* 0: one */
 	enum sev_guest_program program;
 	uint64_t args[SEV_GUEST_NR_ARGS];
@@ -61,6 +72,7 @@ enum sev_event {
 	SEV_EVENT_PIO,		/* run->io describes it; complete with sev_vcpu_run() */
 	SEV_EVENT_MMIO,		/* run->mmio */
 	SEV_EVENT_HYPERCALL,	/* run->hypercall; set its ret */
+	SEV_EVENT_FAULT,	/* run->memory_fault; vcpu->run_error says why */
 	SEV_EVENT_ASSERT,	/* the guest found something wrong; see vm->error */
 	SEV_EVENT_DEADLINE,
 	SEV_EVENT_SHUTDOWN,	/* triple fault */
@@ -77,6 +89,7 @@ struct sev_vcpu {
 	unsigned int index;
 	int fd;
 	struct kvm_run *run;
+	int run_error;			/* of the last KVM_RUN; 0 or negative */
 	uint64_t value;			/* of SEV_EVENT_SYNC */
 	uint32_t value_lo;
 	uint64_t values[SEV_MAX_VALUES];	/* what the guest reported */
@@ -88,12 +101,13 @@ struct sev_vcpu {
 struct sev_vm {
 	struct sev_vm_config cfg;
 	int kvm_fd, sev_fd, fd;
+	int file;			/* of private memory, or -1; that of far memory behind it */
 	size_t run_size;
 	uint64_t c_mask;		/* 0 without SEV */
 	uint32_t handle;
 	uint32_t fw_error;
 	bool borrowed;			/* memory belongs to another VM */
-	uint8_t *mem, *shared;
+	uint8_t *mem, *shared, *far;
 	struct sev_vcpu vcpus[SEV_GUEST_MAX_VCPUS];
 	char error[256];
 };
@@ -104,16 +118,26 @@ struct sev_cpu_info {
 	unsigned int phys_reduction;
 	unsigned int max_asid;
 	unsigned int min_sev_asid;
+	bool coherent;			/* caches keep lines of different keys coherent */
 };
 
 bool sev_cpu_info(struct sev_cpu_info *info);
 /* Why SEV cannot be tested here, or NULL. */
 const char *sev_unavailable(void);
+/* Why VMs of the SEV type cannot. */
+const char *sev_type_unavailable(void);
 const char *kvm_unavailable(void);
 
 /* Steps; sev_vm_boot() below is all of them. */
 int sev_vm_create(struct sev_vm *vm, const struct sev_vm_config *cfg);
 int sev_vm_create_mirror(struct sev_vm *mirror, struct sev_vm *source);
+/*
+ * A VM of @type without SEV that borrows @source's memory and file: it can take
+ * the encryption context over. The two steps of the function above.
+ */
+int sev_vm_create_heir(struct sev_vm *heir, struct sev_vm *source, unsigned long type);
+int sev_vm_add_memory(struct sev_vm *vm);
+unsigned long sev_vm_type(const struct sev_vm *vm);
 int sev_vm_register_memory(struct sev_vm *vm);
 int sev_vm_add_vcpus(struct sev_vm *vm);
 void sev_vm_load_guest(struct sev_vm *vm);
@@ -125,6 +149,7 @@ int sev_vm_boot(struct sev_vm *vm, const struct sev_vm_config *cfg);
 /* The firmware's commands, as KVM offers them for a VM. */
 int sev_cmd(struct sev_vm *vm, uint32_t id, void *data);
 int sev_init(struct sev_vm *vm);
+int sev_init2(struct sev_vm *vm, const struct kvm_sev_init *init);
 int sev_launch_start(struct sev_vm *vm, uint32_t policy, uint32_t handle);
 int sev_launch_update(struct sev_vm *vm, const void *addr, uint32_t len);
 int sev_launch_measure(struct sev_vm *vm, void *blob, uint32_t *len);
@@ -137,6 +162,17 @@ int sev_dbg_encrypt(struct sev_vm *vm, const void *src, void *dst, uint32_t len)
 /* The platform's commands, on /dev/sev. */
 int sev_platform_cmd(uint32_t id, void *data, uint32_t *fw_error);
 int sev_platform_status(struct sev_user_data_status *status);
+
+static inline bool sev_vm_is_private(const struct sev_vm *vm)
+{
+	return vm->cfg.memory >= SEV_MEMORY_PRIVATE;
+}
+
+int sev_vm_set_slot(struct sev_vm *vm, uint32_t slot, uint64_t gpa, void *mem, uint64_t pages,
+		    int file, uint64_t offset);
+int sev_vm_set_private(struct sev_vm *vm, uint64_t gpa, uint64_t size, bool private);
+int sev_vm_register(struct sev_vm *vm, const void *addr, uint64_t size);
+int sev_vm_unregister(struct sev_vm *vm, const void *addr, uint64_t size);
 
 /* What is in guest memory at @gpa as the guest sees it (private, plain). */
 int sev_vm_peek(struct sev_vm *vm, uint64_t gpa, void *buf, uint32_t len);

@@ -38,6 +38,9 @@
 #define SEV_GUEST_SHARED	0x40000000	/* C=0, a slot of its own */
 #define SEV_GUEST_ALIAS		0x80000000	/* C=0 view of private memory */
 #define SEV_GUEST_MMIO		0xd0000000	/* C=0, no memory behind it */
+/* More private memory, a slot of its own; C=1, by pages of 1 GiB. */
+#define SEV_GUEST_FAR		0x100000000
+#define SEV_GUEST_FAR_MAX_GIB	508
 /* A hole in the identity map: touching it is a #PF. */
 #define SEV_GUEST_UNMAPPED	0xf000
 
@@ -62,7 +65,8 @@
 #define SEV_GUEST_FILE_IO	2
 #define SEV_GUEST_FILE_CPU	3
 #define SEV_GUEST_FILE_IRQ	4
-#define SEV_GUEST_NR_FILES	5
+#define SEV_GUEST_FILE_SHARE	5
+#define SEV_GUEST_NR_FILES	6
 
 #define SEV_GUEST_NR_ARGS	4
 
@@ -110,6 +114,10 @@ enum sev_guest_program {
 	SEV_GUEST_PING_PONG,	/* args: rounds; needs two vCPUs */
 	SEV_GUEST_SPIN,
 	SEV_GUEST_COUNT,	/* args: gpa; adds one to the value there */
+	SEV_GUEST_CONVERT,	/* args: gpa, pages, seed, rounds */
+	SEV_GUEST_TOUCH,	/* args: gpa, pages, stride in pages, seed */
+	SEV_GUEST_CHURN,	/* args: gpa, pages; converts and writes until it is stopped */
+	SEV_GUEST_HOSTILE,	/* args: gpa, pages, seed, requests of each vCPU */
 	SEV_GUEST_NR_PROGRAMS,
 };
 
@@ -136,6 +144,13 @@ static inline unsigned long long sev_guest_pattern(unsigned long long seed,
 #define SEV_VECTOR_IPI		0x53
 #define SEV_VECTOR_LOW		0x31
 #define SEV_GUEST_IRQ_LINE	10
+
+/* Where CONVERT is, as it says by SEV_PORT_SYNC, and which seeds a round of it uses. */
+#define SEV_SYNC_SHARED		2	/* now shared; the host writes seed + 1 */
+#define SEV_SYNC_WRITTEN	3	/* the guest wrote seed + 2 there */
+#define SEV_SYNC_PRIVATE	4	/* private again, not used yet */
+#define SEV_SYNC_REWRITTEN	5	/* holds seed + 3 */
+#define SEV_CONVERT_SEEDS	4
 
 /* Offsets in the shared page where PING_PONG counts. */
 #define SEV_PING_COUNT		0x0

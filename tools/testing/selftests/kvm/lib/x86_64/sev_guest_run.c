@@ -106,6 +106,7 @@ static enum sev_event guest_assert(struct sev_vcpu *vcpu, uint32_t where)
 		[SEV_GUEST_FILE_IO] = "sev_guest_payload_io.c",
 		[SEV_GUEST_FILE_CPU] = "sev_guest_payload_cpu.c",
 		[SEV_GUEST_FILE_IRQ] = "sev_guest_payload_irq.c",
+		[SEV_GUEST_FILE_SHARE] = "sev_guest_payload_share.c",
 	};
 	unsigned int file = where >> 16, n = vcpu->nr_values;
 	const char *name = file < SEV_GUEST_NR_FILES && files[file] ? files[file] : "?";
@@ -196,18 +197,20 @@ static enum sev_event run_until_event(struct sev_vcpu *vcpu)
 	enum sev_event event;
 
 	for (;;) {
-		if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
+		vcpu->run_error = ioctl(vcpu->fd, KVM_RUN, 0) ? -errno : 0;
+		if (!vcpu->run_error) {
 			if (!handle_exit(vcpu, &event))
 				return event;
 			continue;
 		}
-		if (errno == EINTR && vcpu->run->immediate_exit) {
+		if (vcpu->run_error == -EINTR && vcpu->run->immediate_exit) {
 			describe(vcpu, "deadline");
 			return SEV_EVENT_DEADLINE;
 		}
-		if (errno != EINTR && errno != EAGAIN) {
-			sev_vm_error(vcpu->vm, -errno, "KVM_RUN");
-			return SEV_EVENT_ERROR;
+		if (vcpu->run_error != -EINTR && vcpu->run_error != -EAGAIN) {
+			sev_vm_error(vcpu->vm, vcpu->run_error, "KVM_RUN");
+			return vcpu->run->exit_reason == KVM_EXIT_MEMORY_FAULT ?
+			       SEV_EVENT_FAULT : SEV_EVENT_ERROR;
 		}
 	}
 }
@@ -236,7 +239,8 @@ const char *sev_event_name(enum sev_event event)
 	static const char *const names[] = {
 		[SEV_EVENT_DONE] = "done", [SEV_EVENT_SYNC] = "sync",
 		[SEV_EVENT_PIO] = "port access", [SEV_EVENT_MMIO] = "MMIO",
-		[SEV_EVENT_HYPERCALL] = "hypercall", [SEV_EVENT_ASSERT] = "guest's check failed",
+		[SEV_EVENT_HYPERCALL] = "hypercall", [SEV_EVENT_FAULT] = "memory fault",
+		[SEV_EVENT_ASSERT] = "guest's check failed",
 		[SEV_EVENT_DEADLINE] = "deadline passed", [SEV_EVENT_SHUTDOWN] = "shutdown",
 		[SEV_EVENT_ERROR] = "KVM error",
 	};

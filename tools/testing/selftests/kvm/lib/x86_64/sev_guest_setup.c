@@ -18,6 +18,7 @@
 #define PTE_LARGE		(1ull << 7)
 #define PTE_TABLE		(PTE_P | PTE_W)
 #define LARGE_SIZE		(2ull << 20)
+#define HUGE_SIZE		(1ull << 30)
 #define PTES			512
 
 #define CR0_START		0x80010033ull	/* PG WP NE ET MP PE */
@@ -72,6 +73,8 @@ static void build_page_tables(struct sev_vm *vm)
 	pdpt[1] = SEV_GUEST_PD_SHARED | PTE_TABLE | c;
 	pdpt[2] = SEV_GUEST_PD_ALIAS | PTE_TABLE | c;
 	pdpt[3] = SEV_GUEST_PD_MMIO | PTE_TABLE | c;
+	for (uint64_t i = 0; i < vm->cfg.far_gib; i++)
+		pdpt[4 + i] = (SEV_GUEST_FAR + i * HUGE_SIZE) | PTE_LARGE | PTE_TABLE | c;
 
 	map_large(table(vm, SEV_GUEST_PD_PRIVATE), 0, size, c);
 	table(vm, SEV_GUEST_PD_PRIVATE)[0] = SEV_GUEST_PT_PRIVATE | PTE_TABLE | c;
