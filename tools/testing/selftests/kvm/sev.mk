@@ -41,7 +41,8 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g $(WARN) -I$(I) -m64 -ffreestanding -nostdinc -
 GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
 
-private := sev_private_init_test sev_private_launch_test sev_private_dbg_test
+private := sev_private_init_test sev_private_launch_test sev_private_dbg_test \
+	sev_private_guest_test
 programs := $(private) sev_guest_test sev_launch_test sev_platform_test sev_recycle_test svm_decode_test \
 	svm_vmcb_test svm_nested_tcg_test private_mem_types_test private_mem_slots_test \
 	private_mem_attributes_test private_mem_exits_test private_mem_conversion_test private_mem_huge_test \
