@@ -5,7 +5,7 @@
 # must end on our kernel as on the stock one, and those of the pinned 6.12, built with the headers of
 # 6.12, whose programs of private memory must pass. TAP on standard output.
 #
-#   peers.sh private               6.12's programs of private memory on our kernel
+#   peers.sh private               6.12's programs of private memory and SEV types on our kernel
 #   peers.sh compare [PATTERN]     both suites on the stock kernel and on ours, or the programs whose
 #                                  name holds PATTERN; table in build/report/peers.txt
 #
@@ -32,9 +32,10 @@ parts=(Makefile 'scripts/*' 'include/*' 'usr/include/*' 'arch/x86/Makefile*' 'ar
 	'tools/include/*' 'tools/lib/*' 'tools/scripts/*' 'tools/testing/selftests/lib.mk'
 	'tools/testing/selftests/*.h' 'tools/testing/selftests/kvm/*' 'tools/testing/selftests/rseq/*')
 
-# The programs of 6.12 that are about private memory, and the arguments of more runs of them.
+# The programs of 6.12 that are about private memory and the VM types that have it, and the arguments
+# of more runs of them.
 private=(guest_memfd_test set_memory_region_test pre_fault_memory_test x86_64/private_mem_conversions_test
-	x86_64/private_mem_kvm_exits_test)
+	x86_64/private_mem_kvm_exits_test x86_64/sev_init2_tests x86_64/sev_smoke_test)
 more_private=('x86_64/private_mem_conversions_test -n 2 -m 4 -s anonymous_thp')
 
 # ---- building
