@@ -99,7 +99,8 @@ qemu_options=(--without-default-features --with-git-submodules=ignore --target-l
 	--enable-system --enable-kvm --enable-tcg --enable-gcrypt --enable-fdt=system --enable-linux-io-uring
 	--enable-virtfs --enable-attr --enable-cap-ng --with-pkgversion=memfd-private)
 
-qemu_targets=(qemu-system-x86_64 tests/qtest/sev-psp-test tests/unit/test-svm-insn)
+qemu_targets=(qemu-system-x86_64 tests/qtest/sev-psp-test tests/unit/test-svm-insn
+	tests/unit/test-private-ram tests/unit/test-private-ram-access)
 
 qemu_configured()
 {
