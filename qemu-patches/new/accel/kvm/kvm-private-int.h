@@ -1,0 +1,13 @@
+/*
+ * Private guest memory in KVM: between the files of accel/kvm.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef ACCEL_KVM_KVM_PRIVATE_INT_H
+#define ACCEL_KVM_KVM_PRIVATE_INT_H
+
+#include "sysemu/kvm-private.h"
+
+void kvm_private_fault_init(const KVMPrivateTarget *target);
+
+#endif
