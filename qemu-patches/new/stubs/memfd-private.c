@@ -1,0 +1,12 @@
+/*
+ * Programs without guest memory: none of it is private.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "sysemu/memfd-private.h"
+
+bool memfd_private_refuse_dma(const char *what, Error **errp)
+{
+    return false;
+}
