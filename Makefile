@@ -115,8 +115,9 @@ host-parts: deps
 	@$W/build.sh userland
 	@$W/build.sh firmware
 
-guest-6.1 guest-6.12: deps
+guest-6.1 guest-6.12: deps qemu
 	@$W/build.sh guest $@
+	@$W/build.sh vmm $@
 
 .PHONY: deps
 deps:

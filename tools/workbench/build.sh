@@ -4,7 +4,7 @@
 # Bring one part of the build up to date, in a step with a log. Fast when nothing changed: a build
 # system is entered only when a file of its tree is newer than its last success.
 #
-#   build.sh kernel|debug|stock|headers|qemu|ovmf|userland|firmware|initrd|guest ROLE
+#   build.sh kernel|debug|stock|headers|qemu|ovmf|userland|firmware|initrd|guest ROLE|vmm ROLE
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/compile_env.sh"
@@ -97,7 +97,7 @@ headers()
 
 qemu_options=(--without-default-features --with-git-submodules=ignore --target-list=x86_64-softmmu
 	--enable-system --enable-kvm --enable-tcg --enable-gcrypt --enable-fdt=system --enable-linux-io-uring
-	--enable-virtfs --enable-attr --enable-cap-ng --with-pkgversion=memfd-private)
+	--enable-virtfs --enable-attr --enable-slirp --enable-numa --enable-cap-ng --with-pkgversion=memfd-private)
 
 qemu_targets=(qemu-system-x86_64 tests/qtest/sev-psp-test tests/unit/test-svm-insn
 	tests/unit/test-private-ram tests/unit/test-private-ram-access)
@@ -204,6 +204,19 @@ guest()
 	"$bench/step.sh" "$1" "$1" "$bench/guest.sh" "$1" "$out"
 }
 
+# Our QEMU beside a guest, for a host that shows one folder only. Without symbols, and not by a link:
+# it is copied into the host's memory for each run.
+vmm()
+{
+	local out=$build/$1/vmm
+
+	stale "$out/qemu-system-x86_64" "$build/qemu-o/qemu-system-x86_64" "$machine"/vmm-*.sh || return 0
+	mkdir -p "$out"
+	cp "$machine"/vmm-*.sh "$out/"
+	strip -o "$out/.new" "$build/qemu-o/qemu-system-x86_64"
+	mv -f "$out/.new" "$out/qemu-system-x86_64"
+}
+
 what=${1:-}
 lock "$what${2:+-$2}"
 case $what in
@@ -214,5 +227,6 @@ debug)
 	;;
 stock|headers|qemu|ovmf|userland|firmware|initrd) "$what" ;;
 guest) guest "$2" ;;
+vmm) vmm "$2" ;;
 *) die "unknown part '$what'" ;;
 esac

@@ -10,7 +10,7 @@ packages=(
 	# builds: kernel, QEMU, edk2, the tests
 	gcc g++ make bc bison flex libc6-dev libelf-dev libssl-dev cpio rsync kmod ccache xz-utils zstd python3
 	ninja-build meson pkg-config libglib2.0-dev libpixman-1-dev liburing-dev libgcrypt20-dev libfdt-dev
-	libattr1-dev libcap-ng-dev python3-venv nasm acpica-tools uuid-dev
+	libattr1-dev libcap-ng-dev libslirp-dev libnuma-dev python3-venv nasm acpica-tools uuid-dev
 	# the workbench itself
 	git dpkg-dev e2fsprogs busybox-static shellcheck perl procps jq
 )

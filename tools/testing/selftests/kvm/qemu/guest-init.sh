@@ -5,8 +5,8 @@
 # PID 1 of the guest: say what this guest is, move data through virtio, power off. Facts go to the
 # second serial port as "name value" lines; the console is for people.
 #
-# Kernel command line: workload=boot (power off at once) or workload=full; blk_md5 and net_md5, the
-# sums that the data on the disk and from the network must have.
+# Kernel command line: workload=boot (power off at once), workload=full, or workload=reboot (full, after
+# a reboot); blk_md5 and net_md5, the sums that the data on the disk and from the network must have.
 
 export PATH=/bin
 /bin/busybox --install -s /bin
@@ -51,7 +51,7 @@ fact cpus "$(grep -c ^processor /proc/cpuinfo)"
 fact mem_kib "$(awk '/^MemTotal/ { print $2 }' /proc/meminfo)"
 fact clocksource "$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
 fact memory_encryption "$(dmesg | sed -n 's/.*Memory Encryption Features active: *//p')"
-[ "$(arg workload)" = full ] || off ok
+[ "$(arg workload)" != boot ] || off ok
 
 mount -t tracefs trace /sys/kernel/tracing 2>/dev/null || {
 	mount -t debugfs debug /sys/kernel/debug
@@ -67,6 +67,15 @@ while [ ! -b /dev/vda ] && [ $i -lt 100 ]; do
 	sleep 0.1
 	i=$((i + 1))
 done
+
+# The second half of the disk is empty until the guest writes it: a mark there outlives a reboot.
+if [ "$(arg workload)" = reboot ] && [ "$(dd if=/dev/vda bs=512 skip=16384 count=1 iflag=direct 2>/dev/null | head -c 4)" != mark ]; then
+	{ printf mark; head -c 508 /dev/zero; } > /tmp.mark
+	dd if=/tmp.mark of=/dev/vda bs=512 seek=16384 oflag=direct 2>/dev/null
+	sync
+	fact rebooting 1
+	reboot -f
+fi
 
 # The disk: the first 8 MiB are the host's, the second 8 MiB are for the guest to write.
 sum=$(dd if=/dev/vda bs=1M count=8 iflag=direct 2>/dev/null | md5sum | cut -d' ' -f1)

@@ -8,8 +8,10 @@
 # Environment:
 #   GUEST_FIRMWARE  seabios, 2m (OVMF, X64) or 4m (OVMF, Ia32X64)    default 4m
 #   GUEST_SEV       1: an SEV guest, 0: a plain one                  default 1
+#   GUEST_MEMORY    pinned: Debian's QEMU and pinned memory; private: our QEMU (vmm/ in this folder) and
+#                   private memory                                   default pinned
 #   GUEST_MEM GUEST_SMP                                              default 2G, 1
-#   GUEST_WORKLOAD  full or boot                                     default full
+#   GUEST_WORKLOAD  full, boot, or reboot: full, after a reboot      default full
 #   GUEST_DEADLINE  seconds of the host's clock until it counts as hung   default 300
 #   GUEST_CONSOLE   1: the guest's console goes to stderr as it comes
 # shellcheck disable=SC2054 # commas are part of QEMU's options
@@ -17,7 +19,8 @@ set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 firmware=${GUEST_FIRMWARE:-4m} sev=${GUEST_SEV:-1} mem=${GUEST_MEM:-2G} smp=${GUEST_SMP:-1}
-workload=${GUEST_WORKLOAD:-full} deadline=${GUEST_DEADLINE:-300}
+workload=${GUEST_WORKLOAD:-full} deadline=${GUEST_DEADLINE:-300} memory=${GUEST_MEMORY:-pinned}
+qemu='qemu-system-x86_64'
 work=/run/guest
 console=$work/console
 rm -rf "$work"
@@ -54,7 +57,7 @@ server()
 	trap 'kill $server' EXIT
 }
 
-args=(-enable-kvm -cpu EPYC -smp "$smp" -m "$mem" -nodefaults -nographic -no-reboot -monitor none
+args=(-enable-kvm -cpu EPYC -smp "$smp" -nodefaults -nographic -monitor none
 	-kernel "$here/vmlinuz" -initrd "$here/initrd" -serial "file:$console")
 machine=q35
 append="console=ttyS0,115200 panic=-1 workload=$workload"
@@ -73,12 +76,28 @@ seabios) ;;
 	exit 2
 	;;
 esac
+case $memory in
+pinned) args+=(-m "$mem") ;;
+private)
+	# Not from the shared folder: each page of it that is executed would be a message to the machine.
+	qemu=$work/qemu-system-x86_64
+	cp "$here/vmm/qemu-system-x86_64" "$qemu"
+	machine+=,memory-backend=ram1
+	args+=(-L /usr/share/qemu -L /usr/share/seabios -object "memory-backend-memfd-private,id=ram1,size=$mem")
+	;;
+*)
+	echo "error GUEST_MEMORY=$memory: not pinned or private"
+	exit 2
+	;;
+esac
+# A guest that resets when it should not is one that failed.
+[ "$workload" = reboot ] || args+=(-no-reboot)
 virtio=disable-legacy=on,iommu_platform=on
 if [ "$sev" = 1 ]; then
 	machine+=,confidential-guest-support=sev0
 	args+=(-object "sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1,policy=0x1")
 fi
-if [ "$workload" = full ]; then
+if [ "$workload" != boot ]; then
 	disk
 	server
 	append+=" blk_md5=$blk_md5 net_md5=$net_md5"
@@ -92,7 +111,7 @@ args+=(-machine "$machine" -append "$append")
 # The guest's facts arrive on our stdout, the end of QEMU as a fact of its own.
 run_vm()
 {
-	timeout -k 5 "$deadline" qemu-system-x86_64 "${args[@]}" -add-fd fd=5,set=1 \
+	timeout -k 5 "$deadline" "$qemu" "${args[@]}" -add-fd fd=5,set=1 \
 		-chardev file,id=facts,path=/dev/fdset/1,append=on -serial chardev:facts \
 		5>&1 < /dev/null > "$work/qemu" 2>&1
 	echo "vmm_status $?"
@@ -112,17 +131,18 @@ complain()
 	failed=1
 }
 
-qemu-system-x86_64 --version | sed -n 's/^QEMU emulator version /vmm QEMU /p'
+"$qemu" --version | sed -n 's/^QEMU emulator version /vmm QEMU /p'
 : > "$console"
 if [ "${GUEST_CONSOLE:-0}" = 1 ]; then
 	tail -n +1 -f "$console" >&2 &
 fi
 pins=$(pinned_pages) began=$EPOCHREALTIME insns=$(instructions)
-end=none written=none status=none
+end=none written=none status=none boots=0
 while read -r name value; do
 	value=${value%$'\r'}
 	case $name in
 	init)
+		boots=$((boots + 1))
 		echo "seconds_to_init $(awk "BEGIN { printf \"%.2f\", $EPOCHREALTIME - $began }")"
 		echo "instructions_to_init $(($(instructions) - insns))"
 		;;
@@ -150,7 +170,10 @@ esac
 if [ "$sev" = 1 ]; then
 	grep -q 'Memory Encryption Features active:.* SEV' "$console" || complain "the guest's log does not say that SEV is active"
 fi
-if [ "$workload" = full ] && [ "$failed" = 0 ]; then
+if [ "$workload" = reboot ] && [ "$boots" != 2 ]; then
+	complain "the guest came to its init $boots times, not twice"
+fi
+if [ "$workload" != boot ] && [ "$failed" = 0 ]; then
 	[ "$(tail -c 8M "$work/disk" | md5sum | cut -d' ' -f1)" = "$written" ] || complain "the disk does not hold what the guest wrote"
 fi
 if [ "$failed" != 0 ]; then
