@@ -100,7 +100,8 @@ qemu_options=(--without-default-features --with-git-submodules=ignore --target-l
 	--enable-virtfs --enable-attr --enable-slirp --enable-numa --enable-cap-ng --with-pkgversion=memfd-private)
 
 qemu_targets=(qemu-system-x86_64 tests/qtest/sev-psp-test tests/unit/test-svm-insn
-	tests/unit/test-private-ram tests/unit/test-private-ram-access)
+	tests/unit/test-private-ram tests/unit/test-private-ram-access
+	tests/qtest/private-ram-test)
 
 qemu_configured()
 {
