@@ -43,6 +43,14 @@ typedef struct FrameRange {
     hwaddr end;                 /* not part of it */
 } FrameRange;
 
+/* A section of private RAM in the memory map. */
+typedef struct Mapping {
+    PrivateRAM *pr;
+    FrameRange frames;
+    ram_addr_t offset;          /* of the first frame, in the block */
+    bool second;                /* a second view: has no slot */
+} Mapping;
+
 typedef struct PoisonedPage {
     MemoryRegion *mr;
     ram_addr_t offset;
@@ -50,6 +58,7 @@ typedef struct PoisonedPage {
 } PoisonedPage;
 
 static KVMState *private_state;
+static GArray *mappings;        /* of type Mapping */
 static GArray *orphans;         /* frames whose private slot is gone */
 static unsigned int map_generation;
 static QSLIST_HEAD(, PoisonedPage) poisoned =
@@ -206,22 +215,90 @@ static void adopt(const FrameRange *range, bool clear)
     }
 }
 
+static Mapping section_mapping(const MemoryRegionSection *section)
+{
+    FrameRange frames = section_frames(section);
+    Mapping mapping = {
+        .pr = private_ram_of(section->mr),
+        .frames = frames,
+        .offset = section->offset_within_region +
+            (frames.start - section->offset_within_address_space),
+    };
+
+    return mapping;
+}
+
+static uint64_t mapping_size(const Mapping *mapping)
+{
+    return mapping->frames.end - mapping->frames.start;
+}
+
+/* Is memory of @mapping in the map already? */
+static bool mapped_elsewhere(const Mapping *mapping)
+{
+    guint i;
+
+    for (i = 0; i < mappings->len; i++) {
+        Mapping *m = &g_array_index(mappings, Mapping, i);
+
+        if (m->pr == mapping->pr && !m->second &&
+            m->offset < mapping->offset + mapping_size(mapping) &&
+            mapping->offset < m->offset + mapping_size(m)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static Mapping *find_mapping(hwaddr start)
+{
+    guint i;
+
+    for (i = 0; i < mappings->len; i++) {
+        Mapping *m = &g_array_index(mappings, Mapping, i);
+
+        if (m->frames.start == start) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * A page has one state, so it can be seen at one address only: KVM binds no
+ * part of a file twice. A second view, such as the one of SMRAM that q35 can
+ * open below 4 GiB, gets no slot. The guest's access to it comes here as MMIO,
+ * and is a stray one if the page is private.
+ */
+bool kvm_private_has_slot(const MemoryRegionSection *section)
+{
+    Mapping *mapping;
+
+    if (!private_state || !private_ram_of(section->mr)) {
+        return true;
+    }
+    mapping = find_mapping(section_frames(section).start);
+    return mapping && !mapping->second;
+}
+
 static void kvm_private_region_add(MemoryListener *listener,
                                    MemoryRegionSection *section)
 {
-    FrameRange range = section_frames(section);
-    PrivateRAM *pr = private_ram_of(section->mr);
+    Mapping mapping = section_mapping(section);
     Error *err = NULL;
-    ram_addr_t offset;
 
-    adopt(&range, !pr);
-    if (!pr || range.start == range.end) {
+    if (mapping_size(&mapping) == 0) {
         return;
     }
-    offset = section->offset_within_region +
-        (range.start - section->offset_within_address_space);
-    if (private_ram_apply(pr, range.start, offset, range.end - range.start,
-                          &err) < 0) {
+    mapping.second = mapping.pr && mapped_elsewhere(&mapping);
+    adopt(&mapping.frames, !mapping.pr || mapping.second);
+    if (!mapping.pr) {
+        return;
+    }
+    g_array_append_val(mappings, mapping);
+    if (!mapping.second &&
+        private_ram_apply(mapping.pr, mapping.frames.start, mapping.offset,
+                          mapping_size(&mapping), &err) < 0) {
         mapping_failed(err);
     }
 }
@@ -229,12 +306,18 @@ static void kvm_private_region_add(MemoryListener *listener,
 static void kvm_private_region_del(MemoryListener *listener,
                                    MemoryRegionSection *section)
 {
-    FrameRange range = section_frames(section);
+    Mapping mapping = section_mapping(section);
+    Mapping *old;
 
-    if (private_ram_of(section->mr) && range.start < range.end) {
-        g_array_append_val(orphans, range);
+    if (!mapping.pr || mapping_size(&mapping) == 0) {
+        return;
+    }
+    old = find_mapping(mapping.frames.start);
+    if (!old->second) {
+        g_array_append_val(orphans, mapping.frames);
         map_generation++;
     }
+    g_array_remove_index_fast(mappings, old - (Mapping *)mappings->data);
 }
 
 static void kvm_private_commit(MemoryListener *listener)
@@ -315,6 +398,7 @@ void kvm_private_init(KVMState *s, const KVMPrivateTarget *target)
 {
     private_state = s;
     kvm_private_fault_init(target);
+    mappings = g_array_new(false, false, sizeof(Mapping));
     orphans = g_array_new(false, false, sizeof(FrameRange));
     private_ram_register_accel(&private_ops);
     memfd_private_enable(create_guest_memfd);

@@ -29,6 +29,9 @@ void kvm_private_init(KVMState *s, const KVMPrivateTarget *target);
 /* True after kvm_private_init(). */
 bool kvm_private_vm(void);
 
+/* False: the section, in the memory map, must have no slot. */
+bool kvm_private_has_slot(const MemoryRegionSection *section);
+
 /* KVM_MEM_GUEST_MEMFD if @mr is RAM with a private half, 0 otherwise. */
 int kvm_private_mem_flags(const MemoryRegion *mr);
 

@@ -23,7 +23,7 @@ cp "$guest/OVMF_VARS_own.fd" "$work/vars"
 default()
 {
 	accel=(-accel kvm)
-	cpu=(-cpu EPYC)
+	cpu=(-cpu EPYC,check=off)
 	machine=q35,memory-backend=ram1,confidential-guest-support=sev0
 	sev=(-object sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1,policy=0x1)
 	ram=(-object memory-backend-memfd-private,id=ram1,size=256M)
@@ -103,9 +103,9 @@ machine+=,smm=on
 refused "smm=on" 'not with smm=on'
 accel=(-accel kvm,dirty-ring-size=1024)
 refused "a dirty ring" 'not with -accel kvm,dirty-ring-size='
-cpu=(-cpu EPYC,kvm=off)
+cpu=(-cpu EPYC,check=off,kvm=off)
 refused "a CPU that hides KVM" 'with -cpu kvm=off the guest cannot report'
-cpu=(-cpu EPYC,kvm-migration-control=off)
+cpu=(-cpu EPYC,check=off,kvm-migration-control=off)
 refused "a CPU that hides the report" 'kvm-migration-control=off the guest cannot report'
 
 # Properties of the backend.
@@ -117,8 +117,6 @@ ram=(-object memory-backend-memfd-private,id=ram1,size=268435457)
 refused "a size that is not whole pages" 'size=268435457: not a multiple'
 ram=(-object memory-backend-memfd-private,id=ram1,size=256M,stray-dma=ignore)
 refused "an unknown policy for stray DMA" "stray-dma.*ignore"
-ram=(-object memory-backend-memfd-private,id=ram1,size=256M,reserve=off)
-refused "reserve=off" 'Skipping reservation of swap space'
 
 more=(-overcommit mem-lock=on)
 refused "memory that is locked" 'mem-lock=on would allocate the shared half'
