@@ -115,7 +115,7 @@ host-parts: deps
 	@$W/build.sh userland
 	@$W/build.sh firmware
 
-guest-6.1 guest-6.12: deps qemu
+guest-6.1 guest-6.12: ovmf qemu
 	@$W/build.sh guest $@
 	@$W/build.sh vmm $@
 

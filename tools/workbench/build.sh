@@ -137,6 +137,8 @@ build_ovmf()
 {
 	local out=$build/edk2-o
 
+	# edk2 has no variable for a compiler behind the cache, but looks for gcc in the path.
+	export PATH=/usr/lib/ccache:$PATH
 	mkdir -p "$out/Conf"
 	rsync -a "$build/edk2/BaseTools" "$out/"
 	make -C "$out/BaseTools" -j1 PYTHON_COMMAND=python3
@@ -200,7 +202,9 @@ guest()
 {
 	local out=$build/$1
 
-	stale "$out/release" "$bench/guest.sh" "$machine/guest.sh" "$machine/guest-init.sh" "$root/versions" || return 0
+	[ -f "$build/ovmf/.built" ] || die "the guest needs our firmware: make ovmf"
+	stale "$out/release" "$bench/guest.sh" "$machine/guest.sh" "$machine/guest-init.sh" "$root/versions" \
+		"$build/ovmf/OVMF_CODE.fd" || return 0
 	say BUILD "$1: kernel, initrd, firmware"
 	"$bench/step.sh" "$1" "$1" "$bench/guest.sh" "$1" "$out"
 }

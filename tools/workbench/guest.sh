@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Gather a guest in one folder: Debian's stock cloud kernel, an initrd of ours with that kernel's
-# own virtio modules, and Debian's stock OVMF. Nothing of the kernel or the firmware is rebuilt.
+# own virtio modules, Debian's stock OVMF, and beside it the OVMF that reports page encryption.
 #
 #   guest.sh ROLE FOLDER        ROLE: guest-6.1 or guest-6.12 of ../../versions
 set -euo pipefail
@@ -40,6 +40,9 @@ cp "$tmp"/deb/boot/vmlinuz-* "$tmp/out/vmlinuz"
 chmod 644 "$tmp/out/vmlinuz"
 dpkg-deb --fsys-tarfile "$("$root/tools/workbench/fetch.sh" ovmf)" |
 	tar -x -C "$tmp/out" --strip-components=4 --wildcards './usr/share/OVMF/OVMF_*.fd'
+for part in CODE VARS; do
+	cp "$build/ovmf/OVMF_$part.fd" "$tmp/out/OVMF_${part}_own.fd"
+done
 echo "$release" > "$tmp/out/release"
 cp "$root"/tools/testing/selftests/kvm/qemu/guest.sh "$tmp/out/guest.sh"
 rm -rf "$out"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Boot the emulated SEV host, start an SEV guest in it with Debian's own QEMU, OVMF and kernel, wait
-# for its end, and say what was seen: on the terminal and in build/report/run.json
+# Boot the emulated SEV host, start an SEV guest in it with Debian's own QEMU, OVMF and kernel (or with our
+# OVMF, FIRMWARE=own), wait for its end, and say what was seen: on the terminal and in build/report/run.json
 # (Documentation/dev/run-report.rst).
 #
 #   run.sh [--check]     --check: only look at the variables
@@ -18,7 +18,11 @@ pinned) ;;
 private) die "MEMORY=private: this kernel has no private memory yet; use MEMORY=pinned" ;;
 *) die "MEMORY=$memory: pinned (private is not there yet)" ;;
 esac
-case $firmware in 2m|4m) ;; *) die "FIRMWARE=$firmware: 2m or 4m" ;; esac
+case $firmware in
+2m|4m) ovmf=ovmf ;;
+own) ovmf=edk2 ;;
+*) die "FIRMWARE=$firmware: 2m, 4m or own" ;;
+esac
 case $guest in 6.1|6.12) ;; *) die "GUEST=$guest: 6.1 or 6.12" ;; esac
 [[ $mem =~ ^[1-9][0-9]*[MG]$ ]] || die "GUEST_MEM=$mem: want a number with M or G, such as 2G"
 [[ $smp =~ ^[1-9]$ ]] || die "GUEST_SMP=$smp: 1 to 9"
@@ -54,7 +58,7 @@ fact()
 
 # jq turns the facts into one object; numbers become numbers.
 jq -Rn --arg memory "$memory" --arg firmware "$firmware" --arg mem "$mem" --arg smp "$SMP" \
-	--arg guest_smp "$smp" --arg icount "$ICOUNT" --arg status "$rc" --arg ovmf "$("$root/tools/workbench/fetch.sh" --version ovmf)" \
+	--arg guest_smp "$smp" --arg icount "$ICOUNT" --arg status "$rc" --arg ovmf "$("$root/tools/workbench/fetch.sh" --version "$ovmf")" \
 	--arg logs "build/logs" '
 	def num: if test("^-?[0-9]+(\\.[0-9]+)?$") then tonumber else . end;
 	[inputs | capture("^(?<key>[a-z0-9_]+) (?<value>.*)$")] | map({key, value: (.value | num)}) | from_entries as $f |

@@ -6,7 +6,8 @@
 # guest.sh). Exit status 0: the guest ran to its end and all its data arrived.
 #
 # Environment:
-#   GUEST_FIRMWARE  seabios, 2m (OVMF, X64) or 4m (OVMF, Ia32X64)    default 4m
+#   GUEST_FIRMWARE  seabios, 2m (OVMF, X64), 4m (OVMF, Ia32X64) or own (OVMF, X64, which reports
+#                   page encryption)                                 default 4m
 #   GUEST_SEV       1: an SEV guest, 0: a plain one                  default 1
 #   GUEST_MEMORY    pinned: Debian's QEMU and pinned memory; private: our QEMU (vmm/ in this folder) and
 #                   private memory                                   default pinned
@@ -64,15 +65,15 @@ append="console=ttyS0,115200 panic=-1 workload=$workload"
 
 case $firmware in
 seabios) ;;
-2m|4m)
-	size=${firmware#2m}
-	size=${size:+_4M}
-	cp "$here/OVMF_VARS$size.fd" "$work/vars"
-	args+=(-drive "if=pflash,format=raw,unit=0,readonly=on,file=$here/OVMF_CODE$size.fd"
+2m|4m|own)
+	declare -A suffixes=([2m]='' [4m]=_4M [own]=_own)
+	suffix=${suffixes[$firmware]}
+	cp "$here/OVMF_VARS$suffix.fd" "$work/vars"
+	args+=(-drive "if=pflash,format=raw,unit=0,readonly=on,file=$here/OVMF_CODE$suffix.fd"
 		-drive "if=pflash,format=raw,unit=1,file=$work/vars")
 	;;
 *)
-	echo "error GUEST_FIRMWARE=$firmware: not seabios, 2m or 4m"
+	echo "error GUEST_FIRMWARE=$firmware: not seabios, 2m, 4m or own"
 	exit 2
 	;;
 esac
