@@ -203,8 +203,7 @@ guest()
 	local out=$build/$1
 
 	[ -f "$build/ovmf/.built" ] || die "the guest needs our firmware: make ovmf"
-	stale "$out/release" "$bench/guest.sh" "$machine/guest.sh" "$machine/guest-init.sh" "$root/versions" \
-		"$build/ovmf/OVMF_CODE.fd" || return 0
+	stale "$out/release" "$bench/guest.sh" "$machine"/guest*.sh "$root/versions" "$build/ovmf/OVMF_CODE.fd" || return 0
 	say BUILD "$1: kernel, initrd, firmware"
 	"$bench/step.sh" "$1" "$1" "$bench/guest.sh" "$1" "$out"
 }

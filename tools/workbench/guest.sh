@@ -10,7 +10,7 @@ set -euo pipefail
 
 role=$1 out=$2
 tmp=$build/.tmp-$role
-modules=(virtio_pci virtio_blk virtio_net)
+modules=(virtio_pci virtio_blk virtio_net virtio_rng)
 trap 'rm -rf "$tmp"' EXIT
 rm -rf "$tmp"
 mkdir -p "$tmp/deb" "$tmp/initrd/"{bin,dev,proc,sys,mnt,lib/modules} "$tmp/out"
@@ -44,6 +44,6 @@ for part in CODE VARS; do
 	cp "$build/ovmf/OVMF_$part.fd" "$tmp/out/OVMF_${part}_own.fd"
 done
 echo "$release" > "$tmp/out/release"
-cp "$root"/tools/testing/selftests/kvm/qemu/guest.sh "$tmp/out/guest.sh"
+cp "$root"/tools/testing/selftests/kvm/qemu/guest{,-qmp,-measure}.sh "$tmp/out/"
 rm -rf "$out"
 mv "$tmp/out" "$out"

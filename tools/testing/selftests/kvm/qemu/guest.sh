@@ -15,6 +15,7 @@
 #   GUEST_WORKLOAD  full, boot, or reboot: full, after a reboot      default full
 #   GUEST_DEADLINE  seconds of the host's clock until it counts as hung   default 300
 #   GUEST_CONSOLE   1: the guest's console goes to stderr as it comes
+#   GUEST_MAP       1: private memory: tell where it is             default 0
 # shellcheck disable=SC2054 # commas are part of QEMU's options
 set -u
 
@@ -27,19 +28,8 @@ console=$work/console
 rm -rf "$work"
 mkdir -p "$work"
 
-# Retired instructions of the whole machine, from the emulated CPU's counter; it counts in the
-# deterministic mode only, and reads 0 otherwise.
-instructions()
-{
-	od -An -t u8 -j $((0xc00000e9)) -N 8 /dev/cpu/0/msr 2>/dev/null | tr -d ' '
-}
-
-pinned_pages()
-{
-	# The counters are kept per CPU and are exact only after a refresh.
-	echo 1 > /proc/sys/vm/stat_refresh
-	awk '/^nr_foll_pin_acquired/ { n += $2 } /^nr_foll_pin_released/ { n -= $2 } END { print n }' /proc/vmstat
-}
+. "$here/guest-qmp.sh"
+. "$here/guest-measure.sh"
 
 disk()
 {
@@ -55,7 +45,18 @@ server()
 	net_md5=$(md5sum < "$work/www/data" | cut -d' ' -f1)
 	busybox httpd -f -p 127.0.0.1:8080 -h "$work/www" &
 	server=$!
-	trap 'kill $server' EXIT
+}
+
+# Random numbers whose origin the guest can tell: one line, over and over.
+rng()
+{
+	rng_line=$(od -An -N 16 -t x1 /dev/urandom | tr -d ' \n' | head -c 31)
+	mkfifo "$work/rng"
+	# Open at both ends before QEMU comes, to which an end of file would be data of no length.
+	# shellcheck disable=SC2034 # only held
+	exec {rng_fd}<> "$work/rng"
+	yes "$rng_line" > "$work/rng" &
+	rng=$!
 }
 
 args=(-enable-kvm -cpu EPYC -smp "$smp" -nodefaults -nographic -monitor none
@@ -101,13 +102,16 @@ fi
 if [ "$workload" != boot ]; then
 	disk
 	server
-	append+=" blk_md5=$blk_md5 net_md5=$net_md5"
+	rng
+	trap 'kill $server $rng' EXIT
+	append+=" blk_md5=$blk_md5 net_md5=$net_md5 rng_line=$rng_line"
 	args+=(-drive "if=none,id=disk,format=raw,file=$work/disk,cache=unsafe"
 		-device "virtio-blk-pci,drive=disk,$virtio"
-		-netdev user,id=net -device "virtio-net-pci,netdev=net,romfile=,$virtio")
+		-netdev user,id=net -device "virtio-net-pci,netdev=net,romfile=,$virtio"
+		-object "rng-random,id=rng,filename=$work/rng" -device "virtio-rng-pci,rng=rng,$virtio")
 fi
-args+=(-machine "$machine" -append "$append")
-
+qmp_prepare "$work"
+args+=(-machine "$machine" -append "$append" "${qmp_args[@]}")
 
 # The guest's facts arrive on our stdout, the end of QEMU as a fact of its own.
 run_vm()
@@ -116,13 +120,6 @@ run_vm()
 		-chardev file,id=facts,path=/dev/fdset/1,append=on -serial chardev:facts \
 		5>&1 < /dev/null > "$work/qemu" 2>&1
 	echo "vmm_status $?"
-}
-
-# What the host spent on the guest, seen while the guest still has all its memory.
-host_side()
-{
-	echo "pinned_pages $(($(pinned_pages) - pins))"
-	echo "resident_kib $(awk '/^VmRSS/ { print $2 }' "/proc/$(pgrep -o qemu-system-x86)/status")"
 }
 
 failed=0
@@ -137,29 +134,44 @@ complain()
 if [ "${GUEST_CONSOLE:-0}" = 1 ]; then
 	tail -n +1 -f "$console" >&2 &
 fi
-pins=$(pinned_pages) began=$EPOCHREALTIME insns=$(instructions)
+case $mem in
+*G) pages=$((${mem%G} << 18)) ;;
+*M) pages=$((${mem%M} << 8)) ;;
+esac
+
+# What the guest cost, seen while it still has all its memory.
+at_end()
+{
+	if ! qmp stop > /dev/null; then
+		complain "QEMU does not answer"
+		return
+	fi
+	measure_end "$(pgrep -o qemu-system-x86)" "$memory" "${GUEST_MAP:-0}"
+	qmp cont > /dev/null || complain "QEMU does not go on"
+}
+
+measure_begin "$pages"
 end=none written=none status=none boots=0
 while read -r name value; do
 	value=${value%$'\r'}
 	case $name in
 	init)
 		boots=$((boots + 1))
-		echo "seconds_to_init $(awk "BEGIN { printf \"%.2f\", $EPOCHREALTIME - $began }")"
-		echo "instructions_to_init $(($(instructions) - insns))"
+		measure_init $boots "$memory"
 		;;
 	blk_written) written=$value ;;
-	blk_read|net_read) [ "$value" = ok ] || complain "$name: $value" ;;
+	blk_read|net_read|rng_read|memory_verified) [ "$value" = ok ] || complain "$name: $value" ;;
 	swiotlb_bounces) [ "$sev" = 0 ] || [ "$value" -gt 0 ] || complain "virtio did not bounce" ;;
 	error) failed=1 ;;
 	end)
 		end=$value
-		host_side
+		at_end
 		;;
 	vmm_status) status=$value ;;
 	esac
 	echo "$name $value"
 done < <(run_vm)
-echo "seconds_total $(awk "BEGIN { printf \"%.2f\", $EPOCHREALTIME - $began }")"
+measure_gone
 
 # A triple fault, a panic and a hang must not look like an end.
 case $status in
