@@ -12,7 +12,7 @@ packages=(
 	ninja-build meson pkg-config libglib2.0-dev libpixman-1-dev liburing-dev libgcrypt20-dev libfdt-dev
 	libattr1-dev libcap-ng-dev libslirp-dev libnuma-dev python3-venv nasm acpica-tools uuid-dev
 	# the workbench itself
-	git dpkg-dev e2fsprogs busybox-static shellcheck perl procps jq
+	git dpkg-dev e2fsprogs busybox-static shellcheck perl procps jq gnuplot-nox
 )
 
 [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || die "this workbench runs on Debian 12, x86-64"

@@ -124,9 +124,9 @@ check "host: stock KVM and ccp drive the emulated secure processor" \
 run 'dmesg | grep -c SEV; ls /dev/sev' NO_SEV=1
 check "host: without the options there is no SEV" is "$status$(cat "$tmp/out")" "20"
 
-for bad in "run MEMORY=private" "run MEMORY=x" "run FIRMWARE=x" "run GUEST_MEM=x" "run GUEST_MEM=64M" \
-	"run MEM=2G GUEST_MEM=2G" "check T=nosuch" "shell DIR=/nonexistent" "gdb SMP=x" "exec DIR=/nonexistent CMD=true" \
-	"exec DIR=$tmp/dir" "exec DIR=$tmp/dir CMD=true TIMEOUT=-1" "soak N=0" "soak LOAD=2" "help NOSUCH=1" "exec DIR=$tmp/dir CMD=true ICOUNT=5"; do
+for bad in "run MEMORY=x" "run MEMORY=private FIRMWARE=4m" "run MEMORY=both FIRMWARE=2m" "run FIRMWARE=x" "run GUEST_MEM=x" "run GUEST_MEM=64M" \
+	"run MEMORY=pinned MEM=2G GUEST_MEM=2G" "check T=nosuch" "shell DIR=/nonexistent" "gdb SMP=x" "exec DIR=/nonexistent CMD=true" \
+	"exec DIR=$tmp/dir" "exec DIR=$tmp/dir CMD=true TIMEOUT=-1" "soak N=0" "soak LOAD=2" "soak PRIVATE=2" "help NOSUCH=1" "exec DIR=$tmp/dir CMD=true ICOUNT=5"; do
 	# shellcheck disable=SC2086 # words of a command line
 	make -s -C "$root" $bad > "$tmp/out" 2> "$tmp/err" < /dev/null
 	status=$?

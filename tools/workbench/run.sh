@@ -1,103 +1,148 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Boot the emulated SEV host, start an SEV guest in it with Debian's own QEMU, OVMF and kernel (or with our
-# OVMF, FIRMWARE=own), wait for its end, and say what was seen: on the terminal and in build/report/run.json
-# (Documentation/dev/run-report.rst).
+# Boot the emulated SEV host, start an SEV guest in it, wait for its end, and say what was seen: on the
+# terminal and in build/report/run.json (Documentation/dev/run-report.rst).
+#
+# MEMORY=private: our QEMU and firmware, memory that belongs to a file. MEMORY=pinned: Debian's own QEMU
+# and firmware, all memory pinned. MEMORY=both: one after the other, each in a host of its own. The guest's
+# kernel is Debian's in any case.
 #
 #   run.sh [--check]     --check: only look at the variables
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-memory=${MEMORY:-pinned} firmware=${FIRMWARE:-4m} guest=${GUEST:-6.1}
+memory=${MEMORY:-private} guest=${GUEST:-6.1}
 mem=${GUEST_MEM:-2G} smp=${GUEST_SMP:-1}
-facts=$build/report/run.facts report=$build/report/run.json
+folder=$build/guest-$guest report=$build/report/run.json
+host=$root/tools/testing/selftests/kvm/qemu/host.sh
 
 case $memory in
-pinned) ;;
-private) die "MEMORY=private: this kernel has no private memory yet; use MEMORY=pinned" ;;
-*) die "MEMORY=$memory: pinned (private is not there yet)" ;;
+private|pinned) kinds=("$memory") ;;
+both) kinds=(private pinned) ;;
+*) die "MEMORY=$memory: private, pinned or both" ;;
 esac
-case $firmware in
-2m|4m) ovmf=ovmf ;;
-own) ovmf=edk2 ;;
-*) die "FIRMWARE=$firmware: 2m, 4m or own" ;;
-esac
+case ${FIRMWARE:-4m} in 2m|4m|own) ;; *) die "FIRMWARE=$FIRMWARE: 2m, 4m or own" ;; esac
+[ "$memory" = pinned ] || [ "${FIRMWARE:-own}" = own ] ||
+	die "FIRMWARE=$FIRMWARE: on private memory the firmware must report, which only FIRMWARE=own does"
 case $guest in 6.1|6.12) ;; *) die "GUEST=$guest: 6.1 or 6.12" ;; esac
 [[ $mem =~ ^[1-9][0-9]*[MG]$ ]] || die "GUEST_MEM=$mem: want a number with M or G, such as 2G"
 [[ $smp =~ ^[1-9]$ ]] || die "GUEST_SMP=$smp: 1 to 9"
-
 [ "$(mib "$mem")" -ge 256 ] || die "GUEST_MEM=$mem: the guest needs 256M"
 
-# The host needs the guest's memory, all of it pinned, and room for itself.
-export MEM=${MEM:-$(($(mib "$mem") + 1536))M} ICOUNT=${ICOUNT:-1} SMP=${SMP:-1} TIMEOUT=${TIMEOUT:-900}
-
-host=$root/tools/testing/selftests/kvm/qemu/host.sh
+# Memory that is pinned must be there, all of it, beside room for the host itself. Private memory is there
+# when it is touched; then 4 GiB do for a guest of any size that does not touch more.
+want=$(($(mib "$mem") + 1536))
+if [ "$memory" = private ] && [ "$want" -gt 4096 ]; then
+	want=4096
+fi
+export MEM=${MEM:-${want}M} ICOUNT=${ICOUNT:-1} SMP=${SMP:-1} TIMEOUT=${TIMEOUT:-900}
 "$host" --check "$root" true
-[ "$(mib "$MEM")" -ge $(($(mib "$mem") + 512)) ] || die "MEM=$MEM: the host needs GUEST_MEM=$mem and 512M for itself"
+[ "$memory" = private ] || [ "$(mib "$MEM")" -ge $(($(mib "$mem") + 512)) ] ||
+	die "MEM=$MEM: the host needs GUEST_MEM=$mem, which it pins, and 512M for itself"
 [ "${1:-}" != --check ] || exit 0
 
-folder=$build/guest-$guest
 if [ ! -f "$folder/release" ]; then
 	"$root/tools/workbench/build.sh" guest "guest-$guest"
+	"$root/tools/workbench/build.sh" vmm "guest-$guest"
 fi
 mkdir -p "$build/report"
-rm -f "$report"
-say RUN "emulated host ($SMP processors, $MEM), in it an SEV guest ($smp, $mem, OVMF $firmware, Debian $(cat "$folder/release"))"
+rm -f "$report" "$build"/report/run.{private,pinned}.{facts,json} "$build/report/map.png"
+began=$(date +%s)
 
-rc=0 began=$(date +%s)
-QUIET=1 "$host" --name run "$folder" \
-	"echo host_kernel \$(uname -r); dmesg | sed -n 's/.*SEV API:/psp_api /p; s/.*SEV enabled (\(ASIDs.*\))/host_sev \1/p';
-	GUEST_FIRMWARE=$firmware GUEST_MEM=$mem GUEST_SMP=$smp GUEST_CONSOLE=1 GUEST_DEADLINE=600 bash guest.sh" \
-	> "$facts" 2> >(tr -d '\r' | tee "$logs/run.guest" | sed -u 's/^/  guest| /' >&2) || rc=$?
+firmware_of()
+{
+	local kind=$1
+
+	if [ "$kind" = private ]; then
+		echo own
+	else
+		echo "${FIRMWARE:-4m}"
+	fi
+}
+
+# The package that a firmware was built from or is part of, with its version.
+firmware_name()
+{
+	local role=ovmf
+
+	[ "$1" != own ] || role=edk2
+	echo "OVMF $("$root/tools/workbench/fetch.sh" --version "$role") $1"
+}
 
 fact()
 {
-	sed -n "s/^$1 //p" "$facts" | tail -n 1
+	sed -n "s/^$2 //p" "$build/report/run.$1.facts" | tail -n 1
 }
 
-# jq turns the facts into one object; numbers become numbers.
-jq -Rn --arg memory "$memory" --arg firmware "$firmware" --arg mem "$mem" --arg smp "$SMP" \
-	--arg guest_smp "$smp" --arg icount "$ICOUNT" --arg status "$rc" --arg ovmf "$("$root/tools/workbench/fetch.sh" --version "$ovmf")" \
-	--arg logs "build/logs" '
-	def num: if test("^-?[0-9]+(\\.[0-9]+)?$") then tonumber else . end;
-	[inputs | capture("^(?<key>[a-z0-9_]+) (?<value>.*)$")] | map({key, value: (.value | num)}) | from_entries as $f |
-	{
-		schema: 1,
-		passed: ($status == "0"),
-		emulated: true,
-		memory: $memory,
-		host: {kernel: $f.host_kernel, vmm: $f.vmm, cpus: ($smp | num), psp_api: $f.psp_api, sev: $f.host_sev,
-			deterministic: ($icount == "1")},
-		guest: {kernel: $f.kernel, firmware: ("OVMF " + $ovmf + " " + $firmware), cpus: ($guest_smp | num), ram: $mem,
-			mem_kib: $f.mem_kib, memory_encryption: $f.memory_encryption},
-		cost: {pinned_pages: $f.pinned_pages, resident_kib: $f.resident_kib, seconds_to_init: $f.seconds_to_init,
-			instructions_to_init: (if $icount == "1" then $f.instructions_to_init else null end),
-			seconds_total: $f.seconds_total},
-		workload: {blk_read: $f.blk_read, net_read: $f.net_read, swiotlb_bounces: $f.swiotlb_bounces},
-		error: $f.error,
-		logs: {host: ($logs + "/run.console"), guest: ($logs + "/run.guest")}
-	}' "$facts" > "$report.tmp"
-mv "$report.tmp" "$report"
+# One guest on one kind of memory, in a host of its own; leaves run.KIND.facts and run.KIND.json.
+run_guest()
+{
+	local kind=$1 log=run.$1 facts=$build/report/run.$1.facts firmware rc=0
 
-log=$logs/run.console
-[ -s "$log" ] || log=$logs/run.qemu
-[ -n "$(fact vmm)" ] || die "the emulated host did not start the guest (status $rc, log: $log)"
+	firmware=$(firmware_of "$kind")
+	say RUN "emulated host ($SMP processors, $MEM), in it an SEV guest ($smp, $mem $kind, OVMF $firmware, Debian $(cat "$folder/release"))"
+	QUIET=1 "$host" --name "$log" "$folder" \
+		"echo host_kernel \$(uname -r); dmesg | sed -n 's/.*SEV API:/psp_api /p; s/.*SEV enabled (\(ASIDs.*\))/host_sev \1/p';
+		GUEST_MEMORY=$kind GUEST_FIRMWARE=$firmware GUEST_MEM=$mem GUEST_SMP=$smp GUEST_MAP=1 GUEST_CONSOLE=1 GUEST_DEADLINE=600 bash guest.sh" \
+		> "$facts" 2> >(tr -d '\r' | tee "$logs/$log.guest" | sed -u 's/^/  guest| /' >&2) || rc=$?
+	"$root/tools/workbench/report.sh" guest "$facts" "status=$rc" "firmware=$(firmware_name "$firmware")" \
+		"ram=$mem" "ram_pages=$(($(mib "$mem") * 256))" "guest_smp=$smp" "icount=$ICOUNT" "logs=build/logs/$log" \
+		> "$build/report/run.$kind.json"
+}
+
+objects=()
+for kind in "${kinds[@]}"; do
+	run_guest "$kind"
+	objects+=("$build/report/run.$kind.json")
+done
+
+# A host that did not come to its guest says nothing about itself.
+facts=$(cat "$build"/report/run.*.facts)
+one_fact()
+{
+	sed -n "s/^$1 //p" <<< "$facts" | head -n 1
+}
+
+jq -n --arg kinds "${kinds[*]}" --arg kernel "$(one_fact host_kernel)" --argjson cpus "$SMP" --arg mem "$MEM" \
+	--arg psp_api "$(one_fact psp_api)" --arg sev "$(one_fact host_sev)" --arg icount "$ICOUNT" \
+	'[inputs] as $guests | ($kinds | split(" ")) as $kinds | def said: if . == "" then null else . end;
+	{
+		schema: 2,
+		passed: ($guests | all(.passed)),
+		emulated: true,
+		host: {kernel: ($kernel | said), cpus: $cpus, mem: $mem, psp_api: ($psp_api | said), sev: ($sev | said),
+			deterministic: ($icount == "1")},
+		runs: ([$kinds, $guests] | transpose | map({key: .[0], value: .[1]}) | from_entries)
+	}' "${objects[@]}" > "$report.tmp"
+mv "$report.tmp" "$report"
 
 show()
 {
 	printf '  %-22s %s\n' "$1" "$2"
 }
 
-show "host" "Linux $(fact host_kernel), $(fact vmm), SEV API $(fact psp_api), $(fact host_sev)"
-show "guest" "Linux $(fact kernel), OVMF $firmware, $smp processors, $mem"
-show "memory encryption" "$(fact memory_encryption) (emulated, enc=none: nothing is encrypted yet)"
-show "guest memory" "$memory: $(fact pinned_pages) pages pinned, $(fact resident_kib) KiB of the VMM resident"
-show "to guest init" "$(fact seconds_to_init) s of emulated time, $(fact instructions_to_init) instructions"
-show "workload" "disk $(fact blk_read), network $(fact net_read), $(fact swiotlb_bounces) swiotlb bounces"
-show "real time" "$(($(date +%s) - ${MP_START:-$began})) s, builds included (aims on 2 cores: the first time 35 min, later 90 s)"
-show "report" "$report"
-show "logs" "$logs/run.console (host), $logs/run.guest (guest)"
-if [ "$rc" != 0 ]; then
-	die "the guest did not pass: $(fact error) (status $rc, logs: $logs/run.console $logs/run.guest)"
-fi
+for kind in "${kinds[@]}"; do
+	log=$logs/run.$kind.console
+	[ -s "$log" ] || log=$logs/run.$kind.qemu
+	[ -n "$(fact "$kind" vmm)" ] || die "the emulated host did not start the guest ($kind memory, log: $log)"
+done
+show "host" "Linux $(one_fact host_kernel), SEV API $(one_fact psp_api), $(one_fact host_sev)"
+show "guest" "Linux $(one_fact kernel), $smp processors, $mem"
+for kind in "${kinds[@]}"; do
+	show "$kind memory" "$(fact "$kind" vmm), $(firmware_name "$(firmware_of "$kind")")"
+	show "  memory encryption" "$(fact "$kind" memory_encryption) (emulated, enc=none: nothing is encrypted yet)"
+	show "  workload" "disk $(fact "$kind" blk_read), network $(fact "$kind" net_read), random numbers $(fact "$kind" rng_read), memory $(fact "$kind" memory_verified), $(fact "$kind" swiotlb_bounces) swiotlb bounces"
+done
+echo
+"$root/tools/workbench/report.sh" table "$report"
+echo
+"$root/tools/workbench/report.sh" map "$report" "$build/report/map.png"
+echo
+show "real time" "$(($(date +%s) - ${MP_START:-$began})) s, builds included"
+show "report" "$report$([ ! -f "$build/report/map.png" ] || echo ", map: $build/report/map.png")"
+show "logs" "$logs/run.$([ "$memory" = both ] && echo '*' || echo "$memory").console (host), .guest (guest)"
+for kind in "${kinds[@]}"; do
+	[ "$(jq .passed "$build/report/run.$kind.json")" = true ] ||
+		die "the guest on $kind memory did not pass: $(fact "$kind" error) (logs: $logs/run.$kind.console $logs/run.$kind.guest)"
+done
