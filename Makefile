@@ -15,7 +15,7 @@ Q := tools/testing/selftests/kvm/qemu
 
 # Variables that a user may set, with their meaning for `make help`.
 VARS := DIR CMD SMP MEM KERNEL HOST_ARGS MACHINE_ARGS CPU_ARGS ICOUNT GUEST GUEST_MEM GUEST_SMP FIRMWARE \
-	MEMORY N LOAD STRESS SEED T TIMEOUT DEBUG J DISCARD DIRTY V
+	MEMORY N LOAD STRESS PRIVATE SEED T TIMEOUT DEBUG J DISCARD DIRTY V
 unknown := $(strip $(foreach v,$(filter-out MAKEFLAGS MAKEOVERRIDES SHELL $(VARS),$(.VARIABLES)),\
 	$(if $(filter command% override%,$(origin $(v))),$(filter-out -%,$(v)))))
 ifneq ($(filter-out GNUMAKEFLAGS,$(unknown)),)
@@ -24,7 +24,7 @@ endif
 # Values are the user's text, not make's: a command may hold a dollar sign.
 $(foreach v,$(VARS),$(if $(filter command%,$(origin $v)),$(eval override $v := $$(value $v))))
 
-$(foreach v,DEBUG DIRTY STRESS V,$(if $(filter-out 0 1,$($v)),$(error $v=$($v): 0 or 1)))
+$(foreach v,DEBUG DIRTY STRESS PRIVATE V,$(if $(filter-out 0 1,$($v)),$(error $v=$($v): 0 or 1)))
 $(if $(J),$(if $(shell [[ '$(subst ','"'"',$(J))' =~ ^[1-9][0-9]*$$ ]] && echo y),,$(error J=$(J): not a positive number)))
 
 # For the time that a command took, builds included.
@@ -47,10 +47,10 @@ all: host guest-6.1 selftests ## build everything that `make run` and `make chec
 run: args-run host guest-6.1 ## boot the emulated SEV host and an SEV guest in it; report in build/report/run.json
 	@$W/run.sh
 
-check: args-check all debug ## run all tests; the last line is "N passed, N failed, N skipped"
+check: args-check all debug guest-6.12 ## run all tests; the last line is "N passed, N failed, N skipped"
 	@$W/check.sh
 
-soak: args-soak $(if $(filter 1,$(STRESS)),debug qemu host-parts selftests,host guest-6.1) ## boot N plain guests in a row, or STRESS=1: convert N times under stress
+soak: args-soak $(if $(filter 1,$(STRESS)),debug qemu host-parts selftests,host guest-6.1 $(if $(filter 1,$(PRIVATE)),debug)) ## boot N plain guests in a row; STRESS=1, PRIVATE=1: private memory
 	@$W/soak.sh
 
 peers: host ## run the KVM selftests of 6.1 and 6.12 on the stock kernel and on ours and compare (T=PATTERN: some)

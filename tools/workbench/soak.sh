@@ -10,7 +10,8 @@
 # two lines of its own clock. The deadline (TIMEOUT) is for hangs: a machine that is busy with ten
 # other things takes four times as long, and is no failure.
 #
-# With STRESS=1 it is private memory that is to prove itself, and stress.sh does it.
+# With STRESS=1 it is private memory that is to prove itself, and stress.sh does it. With PRIVATE=1 it is SEV
+# guests on private memory, in every combination of options that boot_test.sh knows.
 #
 #   soak.sh [--check]    --check: only look at the variables
 set -euo pipefail
@@ -20,6 +21,11 @@ case ${STRESS:-0} in
 0) ;;
 1) exec "$root/tools/workbench/stress.sh" "$@" ;;
 *) die "STRESS=$STRESS: 0 or 1" ;;
+esac
+case ${PRIVATE:-0} in
+0) ;;
+1) [ "${1:-}" = --check ] || exec "$root/tools/workbench/boot_test.sh" product ;;
+*) die "PRIVATE=$PRIVATE: 0 or 1" ;;
 esac
 
 count=${N:-50} load=${LOAD:-0} stall=15 deadline=${TIMEOUT:-900}

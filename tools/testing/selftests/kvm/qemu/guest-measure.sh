@@ -60,8 +60,9 @@ start_probes()
 	# shellcheck disable=SC2016 # the dollars are the probes'
 	{
 		echo 'p:measure/flush wbinvd_on_all_cpus'
-		echo 'p:measure/region sev_mem_enc_register_region size=+8($arg2):u64'
+		echo 'p:measure/region sev_mem_enc_register_region addr=+0($arg2):x64 size=+8($arg2):u64'
 		echo 'r:measure/region_end sev_mem_enc_register_region'
+		echo 'p:measure/region_gone sev_mem_enc_unregister_region addr=+0($arg2):x64'
 		echo 'r:measure/pin pin_user_pages_fast pages=$retval:s32'
 	} > "$probes" && mkdir -p "$probed" || return 0
 	# Regions are registered first, and flushes may be many: what comes first stays.
@@ -106,11 +107,13 @@ measure_init()
 pins_by_region()
 {
 	awk -v ram=$((measure_pages * 4096)) '
-		/ region: / { size = $NF; sub(/size=/, "", size); inside = 1 }
-		/ region_end: / { inside = 0 }
-		/ pin: / && inside { pages = $NF; sub(/pages=/, "", pages)
-			if (pages > 0) { if (size == ram) of_ram += pages; else other += pages } }
-		END { printf "pinned_ram_pages %d\npinned_other_pages %d\n", of_ram, other }' "$probed/trace"
+		function value(name, i) { for (i = NF; i > 1; i--) if (index($i, name "=") == 1) return substr($i, length(name) + 2) }
+		/ region: / { inside = value("addr"); size[inside] = value("size"); pins[inside] = 0 }
+		/ pin: / && inside { if (value("pages") > 0) pins[inside] += value("pages") }
+		/ region_end: / { inside = "" }
+		/ region_gone: / { delete pins[value("addr")] }
+		END { for (addr in pins) if (size[addr] == ram) of_ram += pins[addr]; else other += pins[addr]
+			printf "pinned_ram_pages %d\npinned_other_pages %d\n", of_ram, other }' "$probed/trace"
 }
 
 # How much of the VMM's largest mapping, the RAM, is there: in pages.

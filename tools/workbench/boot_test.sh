@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Boot SEV guests on private memory: from the reset vector through our OVMF to the userspace of Debian's
+# kernel, moving data through virtio, once more after a reboot, to power-off; then look whether the numbers that
+# the host saw agree. Each boot has a host of its own, of 4 GiB whatever the guest's size. TAP on stdout.
+#
+#   boot_test.sh [SPEC...]     SPEC: vcpus=1|2,tdp=on|off,thp=on|off,mem=SIZE,kernel=fast|debug[,guest=6.12]
+#   boot_test.sh product       every combination
+#
+# Without an argument: six boots in which each two values of different options meet at least once.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+
+host=$root/tools/testing/selftests/kvm/qemu/host.sh
+dir=$logs/boots
+mkdir -p "$dir"
+
+# shellcheck disable=SC2054 # the commas are the specs'
+pairwise=(
+	vcpus=1,tdp=on,thp=on,mem=512M,kernel=debug
+	vcpus=2,tdp=off,thp=off,mem=512M,kernel=fast,guest=6.12
+	vcpus=1,tdp=on,thp=off,mem=2G,kernel=fast
+	vcpus=2,tdp=off,thp=on,mem=2G,kernel=debug
+	vcpus=1,tdp=off,thp=on,mem=64G,kernel=fast
+	vcpus=2,tdp=on,thp=off,mem=64G,kernel=debug
+)
+
+product()
+{
+	local vcpus tdp thp mem kernel
+
+	for kernel in fast debug; do for mem in 512M 2G 64G; do for thp in on off; do for tdp in on off; do for vcpus in 1 2; do
+		echo "vcpus=$vcpus,tdp=$tdp,thp=$thp,mem=$mem,kernel=$kernel"
+	done; done; done; done; done
+}
+
+# Each two values of two options that the product holds must be in one of the six.
+pairs()
+{
+	sed 's/,guest=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' | sort -u
+}
+
+# The value of option $2 in spec $1, or $3.
+option()
+{
+	local value=${1##*"$2"=}
+
+	if [ "$value" = "$1" ]; then
+		echo "${3:-}"
+	else
+		echo "${value%%,*}"
+	fi
+}
+
+# Conditions on the guest's object, with their names.
+expect=(
+	"it passed" '.passed and .error == null'
+	"no page of the RAM is pinned" '.pages.pinned == 0'
+	"nothing but the flash is pinned" '.pages.pinned_other == .cost.pinned_pages and .cost.pinned_pages == 1024'
+	"no pin is left behind" '.cost.pins_left == 0'
+	"each page is private or shared" '.pages.private + .pages.shared == .pages.ram'
+	"no half holds more than it has" '.pages.resident_private <= .pages.private and .pages.resident_shared <= .pages.shared'
+	"nor anywhere in the map" '.map == null or (.map.cells | all(.[2] <= .[0] and .[3] <= .[1]))'
+	"the map holds what is resident" '.map == null or ((.map.cells | map(.[2]) | add) == .pages.resident_private)'
+	"it reported" '.conversions.to_shared > 100 and .conversions.to_private > 100'
+	"no device model reached for private memory" '.conversions.stray_accesses == 0'
+)
+
+# verify FACTS SPEC: print what does not hold
+verify()
+{
+	local facts=$1 spec=$2 mem object i
+
+	mem=$(option "$spec" mem)
+	object=$("$root/tools/workbench/report.sh" guest "$facts" "status=$rc" firmware=own "ram=$mem" \
+		"ram_pages=$(($(mib "$mem") * 256))" "guest_smp=$(option "$spec" vcpus)" icount=0 "logs=$log") || return
+	echo "$object" > "${facts%.facts}.json"
+	for ((i = 0; i < ${#expect[@]}; i += 2)); do
+		[ "$(jq "${expect[i + 1]}" <<< "$object")" = true ] || echo "does not hold: ${expect[i]}"
+	done
+	grep -qE '^seconds_to_init_2 ' "$facts" || echo "did not come to its init a second time"
+	[ "$(sed -n 's/^cpus //p' "$facts" | tail -n 1)" = "$(option "$spec" vcpus)" ] || echo "not $(option "$spec" vcpus) vCPUs"
+	[ "$(sed -n 's/^host_tdp_mmu //p' "$facts")" = "$(option "$spec" tdp | sed 's/on/Y/; s/off/N/')" ] || echo "not tdp=$(option "$spec" tdp)"
+}
+
+# boot SPEC: one boot; leaves rc, log, facts
+boot()
+{
+	local spec=$1 tdp thp kernel=linux-o mem=4G map=1
+
+	log=$dir/${spec//[=,]/-}
+	facts=$log.facts
+	tdp=$(option "$spec" tdp) thp=$(option "$spec" thp)
+	# A cell of the largest ones is 16 MiB: too much to see anything, and a lot of work.
+	[ "$(option "$spec" mem)" != 64G ] || map=0
+	[ "$(option "$spec" kernel)" = fast ] || kernel=linux-dbg-o
+	rc=0
+	# shellcheck disable=SC2030,SC2031
+	env KERNEL="${KERNEL:-$build/$kernel/arch/x86/boot/bzImage}" MEM=$mem SMP=2 ICOUNT=0 QUIET=1 BOOT_TIMEOUT=400 \
+		HOST_ARGS="kvm.tdp_mmu=$([ "$tdp" = on ] && echo 1 || echo 0) transparent_hugepage=$([ "$thp" = on ] && echo always || echo never)" \
+		"$host" --name "boots/${spec//[=,]/-}" --timeout "${TIMEOUT:-1200}" "$build/guest-$(option "$spec" guest 6.1)" \
+		"echo host_tdp_mmu \$(cat /sys/module/kvm/parameters/tdp_mmu)
+		echo $([ "$thp" = on ] && echo always || echo never) > /sys/kernel/mm/transparent_hugepage/shmem_enabled
+		GUEST_MEMORY=private GUEST_FIRMWARE=own GUEST_WORKLOAD=reboot GUEST_MEM=$(option "$spec" mem) GUEST_SMP=$(option "$spec" vcpus) \
+		GUEST_MAP=$map GUEST_CONSOLE=1 GUEST_DEADLINE=$((${TIMEOUT:-1200} - 60)) bash guest.sh" > "$facts" 2> "$log.guest" || rc=$?
+}
+
+case ${1:-} in
+'')
+	specs=("${pairwise[@]}")
+	missing=$(comm -23 <(product | pairs) <(printf '%s\n' "${pairwise[@]}" | pairs))
+	[ -z "$missing" ] || die "the six boots miss a pair: $missing"
+	;;
+product) mapfile -t specs < <(product) ;;
+*) specs=("$@") ;;
+esac
+
+n=0 failed=0
+echo "1..${#specs[@]}"
+for spec in "${specs[@]}"; do
+	n=$((n + 1))
+	began=$SECONDS
+	boot "$spec"
+	wrong=$(verify "$facts" "$spec" 2>&1)
+	if [ -z "$wrong" ]; then
+		echo "ok $n - $spec"
+	else
+		failed=$((failed + 1))
+		echo "not ok $n - $spec (log: $log.guest)"
+		{ echo "status $rc"; sed -n 's/^error /error /p' "$facts" | tail -n 2; echo "$wrong"; tail -n 4 "$log.guest" | tr -d '\r'; } |
+			cut -c1-160 | sed 's/^/# /'
+	fi
+	echo "# $((SECONDS - began)) s, to init $(sed -n 's/^seconds_to_init //p' "$facts") s (emulated), resident $(jq -r '.pages.resident // "-"' "$log.json" 2>/dev/null) pages"
+done
+[ "${1:-}" != product ] || echo "$((n - failed)) passed, $failed failed, 0 skipped"
+[ "$failed" = 0 ]

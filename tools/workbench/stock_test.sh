@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Stock software is untouched: Debian's own QEMU, OVMF and kernel as an SEV guest, on the stock host kernel and on
+# ours. What the host counts must be the same: the same pages pinned for the same regions, the same flushes, and as
+# many VM exits and instructions as far as two runs agree. TAP on stdout.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+
+host=$root/tools/testing/selftests/kvm/qemu/host.sh
+out=$logs/stock
+mkdir -p "$out"
+n=0
+
+# boot NAME KERNEL: leaves NAME.facts
+boot()
+{
+	KERNEL=$2 MEM=2G SMP=1 ICOUNT=1 QUIET=1 "$host" --name "stock/$1" --timeout 500 "$build/guest-6.1" \
+		"echo release \$(uname -r); GUEST_MEM=512M GUEST_WORKLOAD=boot GUEST_CONSOLE=1 GUEST_DEADLINE=450 bash guest.sh" \
+		> "$out/$1.facts" 2> "$out/$1.guest"
+}
+
+check()
+{
+	local name=$1
+
+	shift
+	n=$((n + 1))
+	if "$@"; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		paste "$out/stock.facts" "$out/ours.facts" | sed 's/^/# /'
+	fi
+}
+
+fact()
+{
+	sed -n "s/^$2 //p" "$out/$1.facts" | tail -n 1
+}
+
+same()
+{
+	[ -n "$(fact stock "$1")" ] && [ "$(fact stock "$1")" = "$(fact ours "$1")" ]
+}
+
+# within PERCENT NAME
+within()
+{
+	awk -v a="$(fact stock "$2")" -v b="$(fact ours "$2")" -v p="$1" 'BEGIN { d = a - b; exit !(a > 0 && (d < 0 ? -d : d) * 100 <= a * p) }'
+}
+
+"$root/tools/workbench/build.sh" stock 2> /dev/null || die "the stock kernel does not build"
+boot stock "$build/stock/linux-o/arch/x86/boot/bzImage"
+check "the guest passes on the stock kernel" test $? = 0
+boot ours "$build/linux-o/arch/x86/boot/bzImage"
+check "and on ours" test $? = 0
+check "pinned pages are as many" same pinned_pages
+check "for RAM" same pinned_ram_pages
+check "and for flash and others" same pinned_other_pages
+check "resident RAM is as much" same resident_ram_pages
+check "caches are flushed as often" same flushes
+check "no pin is left behind on either" test "$(fact stock pins_left)$(fact ours pins_left)" = 00
+check "VM exits agree within 2 %" within 2 exits
+check "instructions to the guest's init agree within 2 %" within 2 instructions_to_init
+echo "1..$n"
