@@ -121,7 +121,7 @@ static int create_private_half(uint64_t size, Error **errp)
 {
     int fd;
 
-    /* No guest runs: a file that counts its pages and can be punched will do. */
+    /* No guest runs: a file that counts its pages and has holes will do. */
     if (qtest_enabled()) {
         return qemu_memfd_create("memory-backend-memfd-private-test", size,
                                  false, 0, 0, errp);
