@@ -87,6 +87,18 @@ answered "CPUID says that the guest may report" \
 	"qom-get /machine/unattached/device[0] kvm-hc-map-gpa-range" '^true'
 answered "and that it finds the MSR of migration control" \
 	"qom-get /machine/unattached/device[0] kvm-migration-control" '^true'
+machine=pc,memory-backend=ram1,confidential-guest-support=sev0
+answered "an i440FX machine starts" "info status" 'VM status: paused'
+ram=(-object memory-backend-memfd-private,id=ram1,size=64G)
+answered "so does a machine with 64 GiB, on a host with less" "info private-memory" 'size: *(64 GiB|68719476736)'
+machine=q35,confidential-guest-support=sev0
+ram=(-m 512M -object memory-backend-memfd-private,id=ram1,size=256M -object memory-backend-memfd-private,id=ram2,size=256M
+	-numa node,memdev=ram1 -numa node,memdev=ram2)
+answered "and one with two NUMA nodes" "info private-memory" '^ram2:'
+ram=(-object memory-backend-memfd-private,id=ram1,size=256M,prealloc=on)
+answered "prealloc=on allocates the private half" "info private-memory" 'populated, private half: *(256 MiB|268435456)'
+ram=(-object memory-backend-memfd-private,id=ram1,size=256M,prealloc=on)
+answered "and not the shared one" "info private-memory" 'populated, shared half: *0 '
 # With system management mode, KVM is given a second address space of this name.
 start "info mtree"
 [ "$status" = 0 ] && grep -q 'address-space: memory' "$work/out" && ! grep -q KVM-SMRAM "$work/out"
