@@ -322,13 +322,14 @@ static void count_change(PrivateRAM *pr, const Change *change, bool to_private)
  * pages would otherwise cost two system calls each.
  */
 static int convert_pages(PrivateRAM *pr, hwaddr gpa, uint64_t start,
-                         uint64_t end, bool to_private, Error **errp)
+                         uint64_t end, bool to_private, bool by_guest,
+                         Error **errp)
 {
     Change change = find_change(pr, start, end, to_private);
     int ret;
 
     if (!change.pages) {
-        pr->stats.unchanged++;
+        pr->stats.unchanged += by_guest;
         return 0;
     }
     gpa += bytes_of(change.start - start);
@@ -357,7 +358,8 @@ static int convert_pages(PrivateRAM *pr, hwaddr gpa, uint64_t start,
  * Convert the first piece of private RAM in [*gpa, end), and say where the
  * rest begins.
  */
-static int convert_next(hwaddr *gpa, hwaddr end, bool to_private, Error **errp)
+static int convert_next(hwaddr *gpa, hwaddr end, bool to_private, bool by_guest,
+                        Error **errp)
 {
     PrivateRAMSection section;
     hwaddr piece_end;
@@ -372,7 +374,7 @@ static int convert_next(hwaddr *gpa, hwaddr end, bool to_private, Error **errp)
     start = page_of(section.offset);
     return convert_pages(section.pr, section.gpa, start,
                          start + page_of(*gpa - section.gpa), to_private,
-                         errp);
+                         by_guest, errp);
 }
 
 int private_ram_convert(hwaddr gpa, uint64_t npages, bool to_private,
@@ -391,7 +393,7 @@ int private_ram_convert(hwaddr gpa, uint64_t npages, bool to_private,
 
     while (gpa < end && ret == 0) {
         private_ram_lock();
-        ret = convert_next(&gpa, end, to_private, errp);
+        ret = convert_next(&gpa, end, to_private, true, errp);
         private_ram_unlock();
     }
     return ret;
@@ -485,7 +487,7 @@ static int reset_locked(Error **errp)
     int ret;
 
     while (gpa < end) {
-        ret = convert_next(&gpa, end, true, errp);
+        ret = convert_next(&gpa, end, true, false, errp);
         if (ret < 0) {
             return ret;
         }

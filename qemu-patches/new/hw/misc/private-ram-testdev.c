@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A PCI device for the test of private RAM: it converts pages as a guest would
- * have the accelerator do, and accesses memory in every way in which a device
- * model can.
+ * A PCI device for the test of private RAM: it converts pages, and makes them
+ * private at a reset, as the accelerator would for a guest, and it accesses
+ * memory in every way in which a device model can.
  *
  * For qtest only: a guest that has this device could convert pages behind the
  * back of its accelerator.
@@ -257,6 +257,12 @@ static void testdev_realize(PCIDevice *dev, Error **errp)
     pci_register_bar(dev, 0, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->bar);
 }
 
+/* With KVM this is the accelerator's. */
+static void testdev_reset(DeviceState *dev)
+{
+    private_ram_reset_all(&error_abort);
+}
+
 static void testdev_exit(PCIDevice *dev)
 {
     PrivateRAMTestDev *s = PRIVATE_RAM_TESTDEV(dev);
@@ -276,6 +282,7 @@ static void testdev_class_init(ObjectClass *oc, void *data)
     pc->vendor_id = PRIVATE_RAM_TESTDEV_VENDOR;
     pc->device_id = PRIVATE_RAM_TESTDEV_DEVICE;
     pc->class_id = PCI_CLASS_OTHERS;
+    dc->reset = testdev_reset;
     dc->desc = "Test device of private RAM (qtest)";
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }

@@ -142,7 +142,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrivateRAMInspect, private_ram_inspect_end)
         __attribute__((unused)) = private_ram_inspect_begin()
 
 /*
- * The same for a reset, which writes the loaders' images again: those for
+ * The same for a reset, in which loaders write their images again: those for
  * private pages, which the guest has long had, are dropped. The first time,
  * before the machine runs, they are not.
  */

@@ -4,6 +4,7 @@
  * is seen of them.
  */
 #include "qemu/osdep.h"
+#include <glib/gstdio.h>
 #include "private-ram-test.h"
 
 static void test_start(void)
@@ -124,13 +125,18 @@ static void test_reset(void)
 }
 
 /*
- * An image for a private page: it is for a launch, which this machine has
- * not. A reset does not bring it back, and is no stray access.
+ * Images for private pages, of both kinds that loaders have: they are for a
+ * launch, which this machine has not. A reset does not bring them back, and is
+ * no stray access.
  */
 static void test_loader(void)
 {
-    Machine *m = machine_new("", "-device loader,addr=0x1000000,data=0x55,"
-                                 "data-len=8");
+    g_autofree char *image = bios_new();
+    g_autofree char *args =
+        g_strdup_printf("-device loader,addr=0x1000000,data=0x55,data-len=8 "
+                        "-device loader,addr=0x2000000,file=%s,force-raw=on",
+                        image);
+    Machine *m = machine_new("", args);
 
     g_assert_cmpuint(machine_stat(m, "populated-shared"), ==, 0);
     g_assert_cmpuint(machine_stat(m, "discarded-shared"), >=, RAM_SIZE);
@@ -139,6 +145,7 @@ static void test_loader(void)
     g_assert_cmpuint(machine_strays(m), ==, 0);
     g_assert(machine_is_in_state(m, "running"));
     machine_free(m);
+    g_unlink(image);
 }
 
 /* A guest that asks for anything: what is told stays the truth. */

@@ -119,7 +119,9 @@ static void test_info(void)
 /* A machine without private memory has none of this. */
 static void test_without(void)
 {
-    QTestState *qts = qtest_init("-machine q35 -nodefaults -m 64M");
+    g_autofree char *bios = bios_new();
+    QTestState *qts = qtest_initf("-machine q35 -nodefaults -m 64M -bios %s",
+                                  bios);
     QDict *response = qtest_qmp(qts, "{ 'execute': 'query-private-memory' }");
     g_autofree char *out = qtest_hmp(qts, "info private-memory");
     g_autofree char *x = qtest_hmp(qts, "xp /1gx 0x1000");
@@ -131,6 +133,7 @@ static void test_without(void)
     g_assert(!strstr(mem, "private"));
     qobject_unref(response);
     qtest_quit(qts);
+    g_unlink(bios);
 }
 
 void add_monitor_tests(void)

@@ -3,7 +3,21 @@
  * Test of private RAM in a machine: the machine.
  */
 #include "qemu/osdep.h"
+#include <glib/gstdio.h>
 #include "private-ram-test.h"
+
+char *bios_new(void)
+{
+    static const char zeroes[64 * KiB];
+    char *name = g_strdup_printf("%s/private-ram-bios-XXXXXX",
+                                 g_get_tmp_dir());
+    int fd = g_mkstemp(name);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(write(fd, zeroes, sizeof(zeroes)), ==, sizeof(zeroes));
+    close(fd);
+    return name;
+}
 
 static void save_dev(QPCIDevice *dev, int devfn, void *data)
 {
@@ -35,10 +49,11 @@ Machine *machine_new(const char *backend_args, const char *args)
 {
     Machine *m = g_new0(Machine, 1);
 
+    m->bios = bios_new();
     m->qts = qtest_initf("-machine q35,memory-backend=ram1 -nodefaults -m 3G "
                          "-object memory-backend-memfd-private,id=ram1,size=3G"
-                         "%s -device private-ram-testdev,id=dev0 %s",
-                         backend_args, args);
+                         "%s -device private-ram-testdev,id=dev0 -bios %s %s",
+                         backend_args, m->bios, args);
     find_device(m);
     return m;
 }
@@ -47,6 +62,8 @@ void machine_free(Machine *m)
 {
     forget_device(m);
     qtest_quit(m->qts);
+    g_unlink(m->bios);
+    g_free(m->bios);
     g_free(m);
 }
 

@@ -23,10 +23,14 @@
 
 typedef struct Machine {
     QTestState *qts;
+    char *bios;
     QPCIBus *bus;
     QPCIDevice *dev;
     QPCIBar regs;
 } Machine;
+
+/* An empty firmware: a file to unlink, its name to free. */
+char *bios_new(void);
 
 /* A machine whose memory is all private, with its test device 'dev0'. */
 Machine *machine_new(const char *backend_args, const char *args);

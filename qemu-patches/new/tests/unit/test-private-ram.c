@@ -348,6 +348,7 @@ static void test_reset(void)
     }
     g_assert(world_private_filled(&world.a, 1));
     g_assert(world.accel.priv[0]);
+    g_assert_cmpuint(world.b.private_ram->stats.unchanged, ==, 0);
     world_check(&world.a);
     world_end();
 }
