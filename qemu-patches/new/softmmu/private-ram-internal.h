@@ -92,6 +92,23 @@ bool private_ram_find_section(hwaddr start, hwaddr end,
 bool private_ram_find_gpa(const PrivateRAM *pr, ram_addr_t offset,
                           hwaddr *gpa);
 
+/*
+ * The files of the halves. Punch: 0 or a negative errno. The others may change
+ * the file's position, which nobody uses.
+ */
+int private_ram_file_punch(int fd, ram_addr_t offset, uint64_t size);
+
+/* Does the range of the shared half hold memory, or may it? */
+bool private_ram_file_holds(int fd, ram_addr_t offset, uint64_t size);
+
+/*
+ * How much memory a file holds, in all, and in a range. False if it does not
+ * tell; the private half does not tell the latter.
+ */
+bool private_ram_file_bytes(int fd, uint64_t *bytes);
+bool private_ram_file_bytes_in(int fd, ram_addr_t offset, uint64_t size,
+                               uint64_t *bytes);
+
 /* A first block has a private half: watch the memory map and the run state. */
 void private_ram_watch(void);
 

@@ -20,20 +20,6 @@
 #define MAP_CELLS_DEFAULT   256
 #define MAP_CELLS_MAX       4096
 
-/* What a file takes of the host's memory. */
-static bool populated_bytes(int fd, uint64_t *bytes)
-{
-#ifdef CONFIG_LINUX
-    struct stat st;
-
-    if (fd >= 0 && fstat(fd, &st) == 0) {
-        *bytes = (uint64_t)st.st_blocks * 512;
-        return true;
-    }
-#endif
-    return false;
-}
-
 static PrivateMemoryStrayAccess *stray_to_qapi(const PrivateRAMStray *stray)
 {
     PrivateMemoryStrayAccess *out = g_new0(PrivateMemoryStrayAccess, 1);
@@ -56,10 +42,10 @@ static PrivateMemoryInfo *info_locked(const PrivateRAM *pr)
     info->size = pr->nr_pages << PRIVATE_RAM_PAGE_BITS;
     info->shared = pr->nr_shared << PRIVATE_RAM_PAGE_BITS;
     info->q_private = info->size - info->shared;
-    info->has_populated_private = populated_bytes(pr->fd,
-                                                  &info->populated_private);
-    info->has_populated_shared = populated_bytes(pr->rb->fd,
-                                                 &info->populated_shared);
+    info->has_populated_private =
+        private_ram_file_bytes(pr->fd, &info->populated_private);
+    info->has_populated_shared =
+        private_ram_file_bytes(pr->rb->fd, &info->populated_shared);
     info->pages_to_private = stats->pages_to_private;
     info->pages_to_shared = stats->pages_to_shared;
     info->conversions_to_private = stats->conversions_to_private;
@@ -102,37 +88,6 @@ static PrivateRAM *find_by_id(const char *id)
     return NULL;
 }
 
-/*
- * Add up what [start, end) of a file holds. False if the file does not tell.
- * The offset of the file, which is all that this changes, is nobody's.
- */
-static bool populated_range(int fd, off_t start, off_t end, uint64_t *bytes)
-{
-#ifdef CONFIG_LINUX
-    off_t data, hole;
-
-    *bytes = 0;
-    while (start < end) {
-        data = lseek(fd, start, SEEK_DATA);
-        if (data < 0) {
-            /* No data up to the end of the file. */
-            return errno == ENXIO;
-        }
-        hole = lseek(fd, data, SEEK_HOLE);
-        if (hole < 0) {
-            /* The data was discarded since. */
-            hole = data + PRIVATE_RAM_PAGE_SIZE;
-        } else {
-            *bytes += MIN(hole, end) - MIN(data, end);
-        }
-        start = hole;
-    }
-    return true;
-#else
-    return false;
-#endif
-}
-
 static PrivateMemoryMapCell *map_cell(const PrivateRAM *pr, uint64_t start,
                                       uint64_t end)
 {
@@ -151,8 +106,9 @@ static PrivateMemoryMapCell *map_cell(const PrivateRAM *pr, uint64_t start,
         }
         first = run.end;
     }
-    cell->has_populated_shared = populated_range(pr->rb->fd, start, end,
-                                                 &cell->populated_shared);
+    cell->has_populated_shared =
+        private_ram_file_bytes_in(pr->rb->fd, start, end - start,
+                                  &cell->populated_shared);
     return cell;
 }
 

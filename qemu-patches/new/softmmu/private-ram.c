@@ -10,7 +10,8 @@
  *     reaches for the shared half tests the bitmap, accesses, and tests it
  *     again (private-ram-access.c). Either its first test sees the bit; or the
  *     discard comes after its access and takes what that has populated; or its
- *     second test sees the bit, and it discards itself.
+ *     second test sees the bit, and it discards itself. A discard looks first
+ *     whether there is anything: it stands at the same place in this order.
  *     To shared: the discard of the private half, then the bitmap. Nobody but
  *     the guest can reach the private half, and the attribute keeps the guest
  *     away from it.
@@ -31,10 +32,6 @@
 #include "exec/ramblock.h"
 #include "private-ram-internal.h"
 #include "trace.h"
-
-#ifdef CONFIG_FALLOCATE_PUNCH_HOLE
-#include <linux/falloc.h>
-#endif
 
 PrivateRAMList private_rams = QTAILQ_HEAD_INITIALIZER(private_rams);
 bool private_ram_sealed;
@@ -89,9 +86,10 @@ static bool halves_fit(RAMBlock *rb, int fd, Error **errp)
 {
     struct stat st;
 
-    if (!(rb->flags & RAM_SHARED) || rb->used_length != rb->max_length) {
+    if (!(rb->flags & RAM_SHARED) || rb->fd < 0 ||
+        rb->used_length != rb->max_length) {
         error_setg(errp, "the shared half of private memory must be a shared "
-                   "mapping of constant size");
+                   "mapping of a file, and of constant size");
         return false;
     }
     if (rb->page_size != PRIVATE_RAM_PAGE_SIZE ||
@@ -228,41 +226,33 @@ static void set_bitmap(PrivateRAM *pr, uint64_t start, uint64_t end,
     }
 }
 
-static int punch(int fd, ram_addr_t offset, uint64_t size)
-{
-#ifdef CONFIG_FALLOCATE_PUNCH_HOLE
-    int ret;
-
-    do {
-        ret = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                        offset, size);
-    } while (ret < 0 && errno == EINTR);
-    return ret < 0 ? -errno : 0;
-#else
-    return -ENOSYS;
-#endif
-}
-
-/* Give the memory of one half of [start, end) back to the host. */
+/*
+ * Give the memory of one half of [start, end) back to the host.
+ *
+ * The shared half is punched in its file and not unmapped here besides: its
+ * mapping is one of the file, so the punch takes its pages away. Each of the
+ * two is an event for the accelerator, and for an SEV guest a flush of all
+ * caches. Hence also no punch where there is nothing; see the top of this file
+ * for an access that puts something there meanwhile.
+ */
 static int discard_half(PrivateRAM *pr, uint64_t start, uint64_t end,
                         bool private_half, Error **errp)
 {
+    const char *half = private_half ? "private" : "shared";
+    int fd = private_half ? pr->fd : pr->rb->fd;
     ram_addr_t offset = bytes_of(start);
     uint64_t size = bytes_of(end - start);
     int ret;
 
-    if (private_half) {
-        ret = punch(pr->fd, offset, size);
-    } else {
-        ret = ram_block_discard_range(pr->rb, offset, size);
+    if (!private_half && !private_ram_file_holds(fd, offset, size)) {
+        return 0;
     }
-    trace_private_ram_discard(pr->id, offset, size,
-                              private_half ? "private" : "shared", ret);
+    ret = private_ram_file_punch(fd, offset, size);
+    trace_private_ram_discard(pr->id, offset, size, half, ret);
     if (ret < 0) {
         error_setg_errno(errp, -ret, "cannot discard the %s half of '%s' from "
-                         "0x" RAM_ADDR_FMT " to 0x" RAM_ADDR_FMT,
-                         private_half ? "private" : "shared", pr->id, offset,
-                         offset + size);
+                         "0x" RAM_ADDR_FMT " to 0x" RAM_ADDR_FMT, half, pr->id,
+                         offset, offset + size);
         return ret;
     }
     if (private_half) {

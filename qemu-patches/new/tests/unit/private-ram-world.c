@@ -113,28 +113,46 @@ static const PrivateRAMOps world_ops = {
 
 /* The halves */
 
-int ram_block_discard_range(RAMBlock *rb, uint64_t start, size_t length)
+/* What is told of a discard, and what can fail, is the shared half's. */
+static bool is_shared_half(int fd)
 {
+    return fd == world.a.fd || fd == world.b.fd || fd == world.big.fd;
+}
+
+int private_ram_file_punch(int fd, ram_addr_t start, uint64_t size)
+{
+    WorldDiscard *discard = &world.discard;
     int ret;
 
-    g_assert(length && start % PAGE == 0 && length % PAGE == 0);
-    g_assert_cmpuint(start + length, <=, rb->used_length);
-    world.discard.calls++;
-    if (world.discard.fail) {
-        ret = -world.discard.fail;
-        world.discard.fail = 0;
-        return ret;
+    g_assert(size && start % PAGE == 0 && size % PAGE == 0);
+    if (is_shared_half(fd)) {
+        discard->calls++;
+        if (discard->fail) {
+            ret = -discard->fail;
+            discard->fail = 0;
+            return ret;
+        }
+        if (discard->before) {
+            discard->before(start, size);
+        }
     }
-    if (world.discard.before) {
-        world.discard.before(start, length);
+    ret = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start,
+                    size) < 0 ? -errno : 0;
+    if (is_shared_half(fd) && discard->after) {
+        discard->after(start, size);
     }
-    ret = fallocate(rb->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start,
-                    length);
-    g_assert_cmpint(ret, ==, 0);
-    if (world.discard.after) {
-        world.discard.after(start, length);
+    return ret;
+}
+
+bool private_ram_file_holds(int fd, ram_addr_t start, uint64_t size)
+{
+    off_t data = lseek(fd, start, SEEK_DATA);
+    bool holds = data >= 0 && data < start + size;
+
+    if (!holds && world.discard.nothing) {
+        world.discard.nothing(start, size);
     }
-    return 0;
+    return holds;
 }
 
 int world_file(uint64_t pages)

@@ -45,6 +45,8 @@ typedef struct WorldDiscard {
     int fail;                   /* of the shared half */
     void (*before)(ram_addr_t offset, uint64_t size);
     void (*after)(ram_addr_t offset, uint64_t size);
+    /* There was nothing to discard */
+    void (*nothing)(ram_addr_t offset, uint64_t size);
 } WorldDiscard;
 
 typedef struct World {

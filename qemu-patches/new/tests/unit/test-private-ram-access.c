@@ -244,7 +244,7 @@ static void write_at_discard(ram_addr_t offset, uint64_t size)
 /* Write and second test, after a first test that saw a shared page. */
 static void late_write(ram_addr_t offset, uint64_t size)
 {
-    world.discard.before = world.discard.after = NULL;
+    world.discard.before = world.discard.after = world.discard.nothing = NULL;
     world_fill_shared(&world.a, offset / PAGE);
     met = accessed(offset, 1, true);
 }
@@ -253,7 +253,7 @@ static void meet(void)
 {
     convert(9, 1, true);
     world.accel.hook = NULL;
-    world.discard.before = world.discard.after = NULL;
+    world.discard.before = world.discard.after = world.discard.nothing = NULL;
     world_check(&world.a);
     g_assert(!world_shared_filled(&world.a, 9));
     convert(9, 1, false);
@@ -271,22 +271,33 @@ static void test_overtaking(void)
     g_assert_cmpuint(stats()->stray_writes, ==, 0);
 
     /* After the bitmap, before the discard and after it: refused. */
+    world_fill_shared(&world.a, 9);
     world.discard.before = write_at_discard;
     meet();
     g_assert_cmpint(met, ==, MEMTX_ACCESS_ERROR);
+    world_fill_shared(&world.a, 9);
     world.discard.after = write_at_discard;
     meet();
     g_assert_cmpint(met, ==, MEMTX_ACCESS_ERROR);
     g_assert_cmpuint(stats()->stray_writes, ==, 2);
 
     /* The first test before all of it, the write on either side. */
+    world_fill_shared(&world.a, 9);
     world.discard.before = late_write;
     meet();
     g_assert_cmpint(met, ==, MEMTX_ACCESS_ERROR);
+    world_fill_shared(&world.a, 9);
     world.discard.after = late_write;
     meet();
     g_assert_cmpint(met, ==, MEMTX_ACCESS_ERROR);
     g_assert_cmpuint(stats()->stray_writes, ==, 4);
+
+    /* And after the look that found nothing to discard */
+    met = MEMTX_OK;
+    world.discard.nothing = late_write;
+    meet();
+    g_assert_cmpint(met, ==, MEMTX_ACCESS_ERROR);
+    g_assert_cmpuint(stats()->stray_writes, ==, 5);
     world_end();
 }
 

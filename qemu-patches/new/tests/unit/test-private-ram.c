@@ -28,7 +28,7 @@ static void test_new(void)
     RAMBlock rb;
     MemoryRegion mr;
     Error *err = NULL;
-    int fd = world_file(8), small = world_file(7);
+    int fd = world_file(8), small = world_file(7), shared;
 
     world_block(&rb, &mr, 8);
 
@@ -41,6 +41,12 @@ static void test_new(void)
     g_assert_null(private_ram_new(&rb, "x", fd, 0, &err));
     error_free_or_abort(&err);
     rb.page_size = PAGE;
+
+    shared = rb.fd;
+    rb.fd = -1;
+    g_assert_null(private_ram_new(&rb, "x", fd, 0, &err));
+    error_free_or_abort(&err);
+    rb.fd = shared;
 
     rb.max_length += PAGE;
     g_assert_null(private_ram_new(&rb, "x", fd, 0, &err));
@@ -233,6 +239,12 @@ static void test_fail_attribute(void)
     world_check(&world.a);
     convert(5, 2, false);
     world_check(&world.a);
+
+    /* Nothing is discarded where nothing is. */
+    world.discard.calls = 0;
+    convert(5, 2, true);
+    g_assert_cmpuint(world.discard.calls, ==, 0);
+    g_assert_cmpuint(world.a.private_ram->stats.discarded_shared, ==, 0);
     world_end();
 }
 
