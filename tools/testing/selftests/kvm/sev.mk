@@ -69,12 +69,16 @@ bare-parts := svm_bare_entry svm_bare svm_bare_lib
 # The kernel's own test of moving and mirroring SEV VMs, as it is in the tree.
 upstream := sev_migrate_tests
 
-all: $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(bare:%=$(OUT)/%) $(OUT)/kunit_results.sh
+# What runs programs, or reads results, in the emulated host.
+scripts := kunit_results.sh run_all.sh
+
+all: $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(bare:%=$(OUT)/%) \
+	$(scripts:%=$(OUT)/%)
 
 $(OUT):
 	$(Q)mkdir -p $@
 
-$(OUT)/kunit_results.sh: kunit_results.sh | $(OUT)
+$(scripts:%=$(OUT)/%): $(OUT)/%: % | $(OUT)
 	$(Q)cp $< $@
 
 $(guest:%=$(OUT)/guest-%.o): $(OUT)/guest-%.o: | $(OUT)
