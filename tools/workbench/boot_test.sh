@@ -57,7 +57,7 @@ option()
 expect=(
 	"it passed" '.passed and .error == null'
 	"no page of the RAM is pinned" '.pages.pinned == 0'
-	"nothing but the flash is pinned" '.pages.pinned_other == .cost.pinned_pages and .cost.pinned_pages == 1024'
+	"nothing but the flash and a few ROMs is pinned" '.pages.pinned_other == .cost.pinned_pages and .cost.pinned_pages >= 1024 and .cost.pinned_pages < 2048'
 	"no pin is left behind" '.cost.pins_left == 0'
 	"each page is private or shared" '.pages.private + .pages.shared == .pages.ram'
 	"no half holds more than it has" '.pages.resident_private <= .pages.private and .pages.resident_shared <= .pages.shared'

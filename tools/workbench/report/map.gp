@@ -7,7 +7,7 @@ set terminal pngcairo size 1040, 200 + 16 * rows noenhanced font "sans,11"
 set output out
 set title heading
 set palette maxcolors 5 defined (0 "#e8e8e8", 1 "#9dc3e6", 2 "#2b6ca3", 3 "#8e5ea2", 4 "#e8853a")
-set rmargin 34
+set rmargin 24
 set cbrange [-0.5:4.5]
 set cbtics ("never touched" 0, "less than half touched" 1, "private" 2, "private and shared" 3, "shared" 4) scale 0
 set xrange [-0.5:columns - 0.5]
