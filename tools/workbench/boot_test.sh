@@ -5,25 +5,32 @@
 # kernel, moving data through virtio, once more after a reboot, to power-off; then look whether the numbers that
 # the host saw agree. Each boot has a host of its own, of 4 GiB whatever the guest's size. TAP on stdout.
 #
-#   boot_test.sh [SPEC...]     SPEC: vcpus=1|2,tdp=on|off,thp=on|off,mem=SIZE,kernel=fast|debug[,guest=6.12]
+#   boot_test.sh [SPEC...]     SPEC: vcpus=1|2,tdp=on|off,thp=on|off,mem=SIZE,kernel=fast|debug[,guest=6.12][,work=...]
+#                              work=reboot (the default), full: no reboot, or boot: to the init and off
 #   boot_test.sh product       every combination
 #
-# Without an argument: six boots in which each two values of different options meet at least once.
+# Without an argument: six boots in which each two values of different options meet at least once, and two more for
+# resident_check.sh, which compares the large guests with the small ones.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
-dir=$logs/boots
+dir=$logs/boots deadline=${TIMEOUT:-2400}
 mkdir -p "$dir"
 
 # shellcheck disable=SC2054 # the commas are the specs'
 pairwise=(
-	vcpus=1,tdp=on,thp=on,mem=512M,kernel=debug
+	vcpus=1,tdp=on,thp=on,mem=512M,kernel=debug,work=boot
 	vcpus=2,tdp=off,thp=off,mem=512M,kernel=fast,guest=6.12
 	vcpus=1,tdp=on,thp=off,mem=2G,kernel=fast
-	vcpus=2,tdp=off,thp=on,mem=2G,kernel=debug
-	vcpus=1,tdp=off,thp=on,mem=64G,kernel=fast
-	vcpus=2,tdp=on,thp=off,mem=64G,kernel=debug
+	vcpus=2,tdp=off,thp=on,mem=2G,kernel=debug,work=boot
+	vcpus=1,tdp=off,thp=on,mem=64G,kernel=fast,work=full
+	vcpus=2,tdp=on,thp=off,mem=64G,kernel=debug,work=boot
+)
+# shellcheck disable=SC2054
+more=(
+	vcpus=1,tdp=on,thp=on,mem=2G,kernel=fast,work=boot
+	vcpus=1,tdp=on,thp=on,mem=64G,kernel=fast,work=boot
 )
 
 product()
@@ -38,7 +45,7 @@ product()
 # Each two values of two options that the product holds must be in one of the six.
 pairs()
 {
-	sed 's/,guest=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' | sort -u
+	sed 's/,guest=.*//; s/,work=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' | sort -u
 }
 
 # The value of option $2 in spec $1, or $3.
@@ -79,7 +86,7 @@ verify()
 	for ((i = 0; i < ${#expect[@]}; i += 2)); do
 		[ "$(jq "${expect[i + 1]}" <<< "$object")" = true ] || echo "does not hold: ${expect[i]}"
 	done
-	grep -qE '^seconds_to_init_2 ' "$facts" || echo "did not come to its init a second time"
+	[ "$(option "$spec" work reboot)" != reboot ] || grep -qE '^seconds_to_init_2 ' "$facts" || echo "did not come to its init a second time"
 	[ "$(sed -n 's/^cpus //p' "$facts" | tail -n 1)" = "$(option "$spec" vcpus)" ] || echo "not $(option "$spec" vcpus) vCPUs"
 	[ "$(sed -n 's/^host_tdp_mmu //p' "$facts")" = "$(option "$spec" tdp | sed 's/on/Y/; s/off/N/')" ] || echo "not tdp=$(option "$spec" tdp)"
 }
@@ -99,16 +106,16 @@ boot()
 	# shellcheck disable=SC2030,SC2031
 	env KERNEL="${KERNEL:-$build/$kernel/arch/x86/boot/bzImage}" MEM=$mem SMP=2 ICOUNT=0 QUIET=1 BOOT_TIMEOUT=400 \
 		HOST_ARGS="kvm.tdp_mmu=$([ "$tdp" = on ] && echo 1 || echo 0) transparent_hugepage=$([ "$thp" = on ] && echo always || echo never)" \
-		"$host" --name "boots/${spec//[=,]/-}" --timeout "${TIMEOUT:-1200}" "$build/guest-$(option "$spec" guest 6.1)" \
+		"$host" --name "boots/${spec//[=,]/-}" --timeout "$deadline" "$build/guest-$(option "$spec" guest 6.1)" \
 		"echo host_tdp_mmu \$(cat /sys/module/kvm/parameters/tdp_mmu)
 		echo $([ "$thp" = on ] && echo always || echo never) > /sys/kernel/mm/transparent_hugepage/shmem_enabled
-		GUEST_MEMORY=private GUEST_FIRMWARE=own GUEST_WORKLOAD=reboot GUEST_MEM=$(option "$spec" mem) GUEST_SMP=$(option "$spec" vcpus) \
-		GUEST_MAP=$map GUEST_CONSOLE=1 GUEST_DEADLINE=$((${TIMEOUT:-1200} - 60)) bash guest.sh" > "$facts" 2> "$log.guest" || rc=$?
+		GUEST_MEMORY=private GUEST_FIRMWARE=own GUEST_WORKLOAD=$(option "$spec" work reboot) GUEST_MEM=$(option "$spec" mem) GUEST_SMP=$(option "$spec" vcpus) \
+		GUEST_MAP=$map GUEST_CONSOLE=1 GUEST_DEADLINE=$((deadline - 60)) bash guest.sh" > "$facts" 2> "$log.guest" || rc=$?
 }
 
 case ${1:-} in
 '')
-	specs=("${pairwise[@]}")
+	specs=("${pairwise[@]}" "${more[@]}")
 	missing=$(comm -23 <(product | pairs) <(printf '%s\n' "${pairwise[@]}" | pairs))
 	[ -z "$missing" ] || die "the six boots miss a pair: $missing"
 	;;
@@ -116,12 +123,15 @@ product) mapfile -t specs < <(product) ;;
 *) specs=("$@") ;;
 esac
 
-n=0 failed=0
-echo "1..${#specs[@]}"
+n=0 failed=0 resident=${1:-residents}
+names=()
+case $resident in residents|product) resident=1 ;; *) resident=0 ;; esac
+echo "1..$((${#specs[@]} + resident))"
 for spec in "${specs[@]}"; do
 	n=$((n + 1))
 	began=$SECONDS
 	boot "$spec"
+	names+=("$log")
 	wrong=$(verify "$facts" "$spec" 2>&1)
 	if [ -z "$wrong" ]; then
 		echo "ok $n - $spec"
@@ -133,5 +143,11 @@ for spec in "${specs[@]}"; do
 	fi
 	echo "# $((SECONDS - began)) s, to init $(sed -n 's/^seconds_to_init //p' "$facts") s (emulated), resident $(jq -r '.pages.resident // "-"' "$log.json" 2>/dev/null) pages"
 done
+if [ $resident = 1 ]; then
+	n=$((n + 1))
+	verdict=$("$root/tools/workbench/resident_check.sh" "${names[@]}") || failed=$((failed + 1))
+	grep '^#' <<< "$verdict"
+	sed -n "s/^\(ok\|not ok\) /\1 $n - /p" <<< "$verdict"
+fi
 [ "${1:-}" != product ] || echo "$((n - failed)) passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]

@@ -39,7 +39,7 @@ start()
 	chown -R "$user" "$work"
 	qmp_prepare "$work/run"
 	chown "$user" "$work"/run/qmp.*
-	"$@" "$work/qemu-system-x86_64" -enable-kvm -cpu EPYC -nodefaults -nographic -no-reboot -monitor none \
+	"$@" "$work/qemu-system-x86_64" -enable-kvm -cpu EPYC,check=off -nodefaults -nographic -no-reboot -monitor none \
 		-L /usr/share/qemu -L /usr/share/seabios -serial "file:$work/console" "${qmp_args[@]}" \
 		-object "memory-backend-memfd-private,id=ram1,size=$mem" \
 		-object sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1,policy=0x1 \
@@ -138,7 +138,7 @@ start 1G limited
 stopped_by 'would exceed RLIMIT_MEMLOCK .65536 KiB.' && [ "$held" = "$first" ]
 report $? "RLIMIT_MEMLOCK: what the first one had locked is free again"
 
-echo 256M > "$group/memory.max"
+echo 160M > "$group/memory.max"
 start 1G in_group
 stopped_by 'no memory for the guest.s private page'
 report $? "memory cgroup: a guest of 1 GiB starts, and stops at the limit with one line that says why"
