@@ -204,9 +204,9 @@ static int charge_pinned(struct kvm *kvm, unsigned long npages)
 	return 0;
 }
 
+/* Under kvm->lock, or the VM is being destroyed and nobody else has it. */
 static void uncharge_pinned(struct kvm *kvm, unsigned long npages)
 {
-	lockdep_assert_held(&kvm->lock);
 	to_kvm_svm(kvm)->sev_info.pages_locked -= npages;
 }
 
