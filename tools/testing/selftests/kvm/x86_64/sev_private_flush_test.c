@@ -42,7 +42,7 @@ FIXTURE_SETUP(flush)
 	SKIP_IF(sev_flushes_unavailable());
 	ASSERT_TRUE(sev_cpu_info(&info));
 	self->coherent = info.coherent;
-	ASSERT_EQ(0, sev_flushes_start(&self->flushes));
+	ASSERT_EQ(0, sev_flushes_start(&self->flushes, SEV_FLUSH_ALL));
 }
 
 FIXTURE_TEARDOWN(flush)
@@ -60,8 +60,9 @@ FIXTURE_TEARDOWN(flush)
 #define FLUSHES(n)	EXPECT_EQ(NEEDED(n), sev_flushes_take(&self->flushes))
 
 /*
- * Boot a VM whose memory is written, and forget what that took. The VMM gives up its copy of the image,
- * and the pages of zeroes that came where it was only read: each write to one of them would flush.
+ * Boot a VM whose memory is written, and forget what that took. The VMM gives up its copy of the
+ * image, and the pages of zeroes that came where it was only read: each write to one of them
+ * would flush.
  */
 #define BOOT(memory_, ...) do {						\
 	struct sev_vm_config cfg_ = { .sev = true, .memory = memory_, __VA_ARGS__ };	\
@@ -265,6 +266,47 @@ TEST_F_TIMEOUT(flush, not_without_encryption, SEV_TEST_SECONDS)
 	close(fd);
 	FLUSHES(0);
 	munmap(hva, SIZE);
+}
+
+/*
+ * The other way round: what the host has written to a page, its zeroes or the image, must be in
+ * memory before the guest writes there with its key. Once for a page that is new, whoever gets it
+ * first.
+ */
+TEST_F_TIMEOUT(flush, new_pages, SEV_TEST_SECONDS)
+{
+	const uint64_t pages = DATA / PAGE + 64;
+	struct sev_vm_config cfg = {
+		.sev = true, .memory = SEV_MEMORY_PRIVATE, .pages = pages, .launch_pages = DATA / PAGE,
+		.program = SEV_GUEST_TOUCH, .args = { DATA, 64, 1, 3 },
+	};
+	struct sev_vm *vm = &self->vm;
+	struct sev_flushes lines;
+	uint64_t word[2];
+
+	ASSERT_EQ(0, sev_flushes_start(&lines, SEV_FLUSH_LINES));
+	OK(sev_vm_create(vm, &cfg));
+	sev_vm_load_guest(vm);
+	OK(sev_launch_start(vm, 0, 0));
+	sev_flushes_take(&lines);
+	/* Zeroes, and then the copy. */
+	OK(sev_launch_update(vm, vm->mem, PAGE));
+	EXPECT_EQ(NEEDED(2), sev_flushes_take(&lines));
+	OK(sev_launch_update(vm, vm->mem, PAGE));
+	EXPECT_EQ(NEEDED(1), sev_flushes_take(&lines));
+	sev_vm_destroy(vm);
+
+	OK(sev_vm_boot(vm, &cfg));
+	sev_flushes_take(&lines);
+	RUN_VCPU(&vm->vcpus[0], DONE);
+	EXPECT_EQ(NEEDED(64), sev_flushes_take(&lines));
+	/* They are the guest's now; a page that was given up comes back new. */
+	ASSERT_EQ(0, pvm_punch(vm->file, DATA, PAGE));
+	RUN_VCPU(&vm->vcpus[0], DONE);
+	EXPECT_EQ(0, sev_flushes_take(&lines));
+	OK(sev_vm_peek(vm, DATA, word, sizeof(word)));
+	EXPECT_LE(NEEDED(1), sev_flushes_take(&lines));
+	sev_flushes_stop(&lines);
 }
 
 /* A memory error takes one page. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counts flushes of the caches of all CPUs. See sev_flushes.h.
+ * Counts flushes of caches. See sev_flushes.h.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,7 +16,6 @@
 #define TRACING	"/sys/kernel/tracing"
 #define PROBES	TRACING "/kprobe_events"
 #define GROUP	"sev_flushes"
-#define EVENT	"all_cpus"
 
 const char *sev_flushes_unavailable(void)
 {
@@ -44,39 +43,58 @@ static int change_probe(const char *line)
 	return ret;
 }
 
-int sev_flushes_start(struct sev_flushes *flushes)
+/* The event has the name of its function. */
+static int enable(struct sev_flushes *flushes, const char *value)
 {
+	char file[96];
+
+	snprintf(file, sizeof(file), "events/" GROUP "/%s/enable", flushes->function);
+	return write_in(flushes, file, value);
+}
+
+int sev_flushes_start(struct sev_flushes *flushes, const char *function)
+{
+	char line[96];
 	int ret;
 
-	snprintf(flushes->dir, sizeof(flushes->dir), TRACING "/instances/" GROUP);
-	ret = change_probe("p:" GROUP "/" EVENT " wbinvd_on_all_cpus");
+	flushes->function = function;
+	snprintf(flushes->dir, sizeof(flushes->dir), TRACING "/instances/" GROUP "-%s", function);
+	snprintf(line, sizeof(line), "p:" GROUP "/%s %s", function, function);
+	ret = change_probe(line);
 	if (ret)
 		return ret;
 	if (mkdir(flushes->dir, 0700) && errno != EEXIST)
 		return -errno;
-	return write_in(flushes, "events/" GROUP "/" EVENT "/enable", "1");
+	return enable(flushes, "1");
 }
 
 void sev_flushes_stop(struct sev_flushes *flushes)
 {
-	write_in(flushes, "events/" GROUP "/" EVENT "/enable", "0");
+	char line[96];
+
+	if (!flushes->function)
+		return;
+	enable(flushes, "0");
 	rmdir(flushes->dir);
-	change_probe("-:" GROUP "/" EVENT);
+	snprintf(line, sizeof(line), "-:" GROUP "/%s", flushes->function);
+	change_probe(line);
+	flushes->function = NULL;
 }
 
 long sev_flushes_take(struct sev_flushes *flushes)
 {
-	char path[192], line[512];
+	char path[192], line[512], event[96];
 	FILE *file;
 	long n = 0;
 	int fd;
 
+	snprintf(event, sizeof(event), " %s: ", flushes->function);
 	snprintf(path, sizeof(path), "%s/trace", flushes->dir);
 	file = fopen(path, "re");
 	if (!file)
 		return -errno;
 	while (fgets(line, sizeof(line), file))
-		n += !!strstr(line, " " EVENT ":");
+		n += !!strstr(line, event);
 	fclose(file);
 	/* Opened like this it is emptied. */
 	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
