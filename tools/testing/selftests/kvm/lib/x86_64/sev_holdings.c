@@ -25,6 +25,7 @@
  */
 #define UNCHARGE_MS	10000
 #define MAX_KERNEL_BYTES	(256l << 10)
+#define MAX_BYTES		(512l << 10)
 
 void sev_fold_counters(void)
 {
@@ -120,15 +121,21 @@ long sev_group_value(const struct sev_group *group, const char *file, const char
 	return rmem_value(path_of(group, file), key);
 }
 
+/* A NULL key: everything, also what no line of the statistics knows any more. */
+static long charged(const struct sev_group *group, const char *key)
+{
+	return sev_group_value(group, key ? "memory.stat" : "memory.current", key);
+}
+
 static long residue_of(const struct sev_group *group, const char *key, long most)
 {
-	long bytes = sev_group_value(group, "memory.stat", key);
+	long bytes = charged(group, key);
 
 	for (int ms = 0; ms < UNCHARGE_MS && bytes > most; ms += 100) {
 		/* For the pages of the program's own file. */
 		sev_group_set(group, "memory.reclaim", "64M");
 		usleep(100000);
-		bytes = sev_group_value(group, "memory.stat", key);
+		bytes = charged(group, key);
 	}
 	return bytes;
 }
@@ -140,16 +147,16 @@ const char *sev_group_residue(const struct sev_group *group)
 		long most;
 	} kinds[] = {
 		{ "anon", 0 }, { "file", 0 }, { "unevictable", 0 }, { "pagetables", 0 },
-		{ "sec_pagetables", 0 }, { "kernel", MAX_KERNEL_BYTES }, { NULL, 0 },
+		{ "sec_pagetables", 0 }, { "kernel", MAX_KERNEL_BYTES }, { NULL, MAX_BYTES }, { NULL, 0 },
 	};
 	static char text[96];
 
-	for (const struct kind *kind = kinds; kind->key; kind++) {
+	for (const struct kind *kind = kinds; kind->key || kind->most; kind++) {
 		long bytes = residue_of(group, kind->key, kind->most);
 
 		if (bytes < 0 || bytes > kind->most) {
 			snprintf(text, sizeof(text), "%s: %ld bytes are still charged",
-				 kind->key, bytes);
+				 kind->key ? kind->key : "in all", bytes);
 			return text;
 		}
 	}
