@@ -214,9 +214,11 @@ vmm()
 {
 	local out=$build/$1/vmm
 
-	stale "$out/qemu-system-x86_64" "$build/qemu-o/qemu-system-x86_64" "$machine"/vmm-*.sh || return 0
+	stale "$out/qemu-system-x86_64" "$build/qemu-o/qemu-system-x86_64" "$machine"/vmm-*.{sh,S} || return 0
 	mkdir -p "$out"
 	cp "$machine"/vmm-*.sh "$out/"
+	gcc -m32 -DROUNDS=2000 -c -o "$out/.hostile.o" "$machine/vmm-hostile.S"
+	ld -m elf_i386 -Ttext=0xf0000 --oformat binary -o "$out/vmm-hostile.bin" "$out/.hostile.o"
 	strip -o "$out/.new" "$build/qemu-o/qemu-system-x86_64"
 	mv -f "$out/.new" "$out/qemu-system-x86_64"
 }
