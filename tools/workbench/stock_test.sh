@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Stock software is untouched: Debian's own QEMU, OVMF and kernel as an SEV guest, on the stock host kernel and on
-# ours. What the host counts must be the same: the same pages pinned for the same regions, the same flushes, and as
-# many VM exits and instructions as far as two runs agree. TAP on stdout.
+# ours. What the host counts must be the same: as many pages pinned for each kind of region; and as many resident
+# pages, flushes, VM exits and instructions as far as two runs agree, in which the guest draws other random numbers and
+# so touches other pages. TAP on stdout.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -58,8 +59,8 @@ check "and on ours" test $? = 0
 check "pinned pages are as many" same pinned_pages
 check "for RAM" same pinned_ram_pages
 check "and for flash and others" same pinned_other_pages
-check "resident RAM is as much" same resident_ram_pages
-check "caches are flushed as often" same flushes
+check "resident RAM agrees within 1 %" within 1 resident_ram_pages
+check "flushes of the caches agree within 1 %" within 1 flushes
 check "no pin is left behind on either" test "$(fact stock pins_left)$(fact ours pins_left)" = 00
 check "VM exits agree within 2 %" within 2 exits
 check "instructions to the guest's init agree within 2 %" within 2 instructions_to_init
