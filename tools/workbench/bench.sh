@@ -30,15 +30,15 @@ measure()
 	jq -nc --arg kind "$kind" --arg ram "$ram" --argjson pinned "$(fact "$facts" pinned_pages)" \
 		--argjson resident "$(fact "$facts" resident_kib)" --argjson instructions "$(fact "$facts" instructions_to_init)" \
 		'{kind: $kind, ram: $ram, pinned_pages: $pinned, resident_kib: $resident, instructions_to_init: $instructions}' >> "$rows"
-	operations=$build/report/bench-kvm.facts
+	printf '%-12s %6s %14s %14s %22s\n' "$kind" "$ram" "$(fact "$facts" pinned_pages)" \
+		"$(fact "$facts" resident_kib)" "$(fact "$facts" instructions_to_init)"
+}
+
+operations=$build/report/bench-kvm.facts
 ICOUNT=1 SMP=1 MEM=3G TIMEOUT=900 "$host" --name bench-kvm "$build/selftests" ./private_mem_perf_test > "$operations" ||
 	die "private_mem_perf_test did not pass (log: $logs/bench-kvm.console)"
 grep ' instructions$' "$operations" | tr -d '\r' || die "private_mem_perf_test measured nothing: see $operations"
 echo
-
-printf '%-12s %6s %14s %14s %22s\n' "$kind" "$ram" "$(fact "$facts" pinned_pages)" \
-		"$(fact "$facts" resident_kib)" "$(fact "$facts" instructions_to_init)"
-}
 
 printf '%-12s %6s %14s %14s %22s\n' guest RAM 'pages pinned' 'KiB resident' 'instructions to init'
 for ram in 512M 1G; do
