@@ -6,6 +6,9 @@
 #
 #   check.sh [--check]  T=PATTERN: only tests whose name holds PATTERN. --check: only look at T
 #
+# Two jobs run at a time where there are two processors and memory for two hosts: an emulated host keeps
+# one processor busy. What a job says is printed when it ends.
+#
 # Ends with status 0 only when at least one test ran, none failed and none was skipped.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -35,12 +38,26 @@ result()
 {
 	local verdict=$1 name=$2 why=${3:-}
 
-	case $verdict in
-	PASS) passed=$((passed + 1)) ;;
-	FAIL) failed=$((failed + 1)); bad+=("$name") ;;
-	SKIP) skipped=$((skipped + 1)); bad+=("$name") ;;
-	esac
 	echo "$verdict $name${why:+ ($why)}"
+}
+
+# Print what a job has said, and count it.
+collect()
+{
+	local line
+
+	while IFS= read -r line; do
+		case $line in
+		PASS\ *) passed=$((passed + 1)) ;;
+		FAIL\ *) failed=$((failed + 1)) ;;&
+		SKIP\ *) skipped=$((skipped + 1)) ;;&
+		FAIL\ *|SKIP\ *)
+			line=${line#* }
+			bad+=("${line%% (*}")
+			;;
+		esac
+	done < "$1"
+	cat "$1"
 }
 
 # One line of result for each of the job's own; the job's plan and exit status must agree with them.
@@ -107,7 +124,33 @@ run_job()
 		{ grep -aE '^(#|not ok|  FAIL|    \||error|lint)' "$log" "$log.err" -h || tail -qn 8 "$log" "$log.err"; } |
 			tail -n 12 | cut -c1-180 | sed 's/^/    /'
 	fi
+	echo "seconds $name $((SECONDS - start))" >> "$dir/TIMES"
 }
+
+# The report and its logs are one for all that boot a guest by run.sh.
+alone()
+{
+	[[ $1 != *run.sh* ]] || flock 8
+}
+
+declare -A running=()
+
+# Wait until less than $1 jobs run.
+wait_for_lane()
+{
+	local pid
+
+	while [ ${#running[@]} -ge "$1" ]; do
+		wait -n -p pid "${!running[@]}"
+		collect "$dir/${running[$pid]}.result"
+		unset "running[$pid]"
+	done
+}
+
+lanes=1
+if [ "$(nproc)" -ge 2 ] && [ "$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)" -ge 12000000 ]; then
+	lanes=2
+fi
 
 rm -rf "$dir.old"
 [ ! -d "$dir" ] || mv "$dir" "$dir.old"
@@ -118,8 +161,11 @@ while IFS='|' read -r name kind where timeout command <&9; do
 	case $name in ''|\#*) continue ;; esac
 	[[ $name == *${T:-}* ]] || continue
 	[[ "$kind $where" =~ ^(tap|plain)\ (machine|(host|debug)(\+[a-z0-9_.=+]+)?)$ ]] || die "$list: $name: kind '$kind', where '$where'"
-	run_job "$name" "$kind" "$where" "$timeout" "$command"
+	wait_for_lane "$lanes"
+	(alone "$command"; run_job "$name" "$kind" "$where" "$timeout" "$command") > "$dir/$name.result" 8> "$build/.lock-check-run" 9<&- &
+	running[$!]=$name
 done 9< "$list"
+wait_for_lane 1
 
 {
 	echo "commit $(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo none)"
