@@ -137,22 +137,30 @@ static struct folio *restrictedmem_find(struct restrictedmem_inode *ri, pgoff_t 
 }
 
 /*
- * Without a lock: true when the answer is final. The folio is looked for first: if its punch had
- * begun and ended before the question, the user's state tells.
+ * Without a lock: true when the answer is final. The question whether a punch runs comes first. One
+ * that is over by then has removed its pages, and they are not found. One that begins later tells the
+ * user, who has bound by now, before it removes anything. The other way round, a user who bound while
+ * a punch was past its telling could find a page right before it goes, and the punch over right after.
  */
 static bool restrictedmem_get_fast(struct restrictedmem_inode *ri, pgoff_t index,
 				   struct folio **foliop)
 {
-	struct folio *folio = restrictedmem_find(ri, index);
+	struct folio *folio;
 
+	if (!list_empty(&ri->punches))
+		return false;
+	/* Pairs with the lock in punch_unpublish(): what it had removed is gone. */
+	smp_rmb();
+
+	folio = restrictedmem_find(ri, index);
 	if (!folio)
 		return false;
-	if (list_empty(&ri->punches) && !folio_test_hwpoison(folio)) {
-		*foliop = folio;
-		return true;
+	if (folio_test_hwpoison(folio)) {
+		folio_put(folio);
+		return false;
 	}
-	folio_put(folio);
-	return false;
+	*foliop = folio;
+	return true;
 }
 
 /* No punch covers the index, and none begins to. -EEXIST: look again. */
