@@ -53,6 +53,20 @@ static gfn_t binding_index_to_gfn(const struct kvm_private_binding *binding, pgo
 }
 
 /*
+ * Between two runs: a handler of a short run yields nowhere, and a map may have a run for every other
+ * frame of terabytes. TLBs are flushed first: who takes the lock relies on what it finds unmapped.
+ */
+static void yield_mmu_lock(struct kvm *kvm, struct kvm_gfn_range *range, bool *flush)
+{
+	if (!range->may_block || !(need_resched() || rwlock_needbreak(&kvm->mmu_lock)))
+		return;
+	if (*flush)
+		kvm_flush_remote_tlbs(kvm);
+	*flush = false;
+	cond_resched_rwlock_write(&kvm->mmu_lock);
+}
+
+/*
  * Call @handler for each run of frames in @range whose state is @private; or its results. A
  * handler may drop mmu_lock and sleep: nothing of the map is held across a call. That the map
  * may change then does no harm: whoever changes it has zapped first, and nothing is mapped
@@ -72,6 +86,7 @@ static bool handle_gfn_runs(struct kvm *kvm, struct kvm_gfn_range *range, bool p
 		run.end = kvm_private_map_next(map, run.start, range->end, !private);
 		ret |= handler(kvm, &run);
 		run.start = run.end;
+		yield_mmu_lock(kvm, range, &ret);
 	}
 }
 
