@@ -91,8 +91,10 @@ bool kvm_arch_private_mem_must_prepare(struct kvm *kvm)
 {
 	return kvm_is_sev_type(kvm) && !boot_cpu_has(X86_FEATURE_SME_COHERENT);
 }
+EXPORT_SYMBOL_GPL(kvm_arch_private_mem_must_prepare);
 
 void kvm_arch_private_mem_prepare(struct page *page)
 {
 	clflush_cache_range(page_address(page), PAGE_SIZE);
 }
+EXPORT_SYMBOL_GPL(kvm_arch_private_mem_prepare);

@@ -80,6 +80,8 @@ static int check_stays(struct kvm *kvm, unsigned long uaddr, struct page **pages
 
 	uaddr &= PAGE_MASK;
 	for (i = 0; i < npages; i++, uaddr += PAGE_SIZE) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		if (!sev_page_is_private(pages, npages, i) && sev_hva_may_be_private(kvm, uaddr))
 			return -EINVAL;
 		cond_resched();
@@ -87,22 +89,10 @@ static int check_stays(struct kvm *kvm, unsigned long uaddr, struct page **pages
 	return 0;
 }
 
-/*
- * The VMM has written the image into its own mapping: take it into the private pages, exactly the
- * bytes that will be encrypted. Other pages hold it already.
- */
-int sev_private_copy_in(struct kvm *kvm, unsigned long uaddr, unsigned long size,
-			struct page **pages, unsigned long npages)
+static int copy_in(unsigned long uaddr, unsigned long size, struct page **pages,
+		   unsigned long npages)
 {
 	unsigned long i, len;
-	int r;
-
-	if (!kvm_is_sev_type(kvm))
-		return 0;
-
-	r = check_stays(kvm, uaddr, pages, npages);
-	if (r)
-		return r;
 
 	for (i = 0; i < npages; i++, uaddr += len, size -= len) {
 		len = min(size, PAGE_SIZE - offset_in_page(uaddr));
@@ -115,6 +105,45 @@ int sev_private_copy_in(struct kvm *kvm, unsigned long uaddr, unsigned long size
 		cond_resched();
 	}
 	return 0;
+}
+
+/* The caller does not go on to its own flush: what was copied must not stay in the caches. */
+static void flush_copied(struct kvm *kvm, struct page **pages, unsigned long npages)
+{
+	unsigned long i;
+
+	if (!kvm_arch_private_mem_must_prepare(kvm))
+		return;
+	for (i = 0; i < npages; i++) {
+		if (sev_page_is_private(pages, npages, i))
+			kvm_arch_private_mem_prepare(pages[i]);
+		cond_resched();
+	}
+}
+
+/*
+ * The VMM has written the image into its own mapping: take it into the private pages, exactly the
+ * bytes that will be encrypted. Other pages hold it already.
+ *
+ * Once the guest is launched the secure processor refuses the command. Until it says so nothing may
+ * have been written: private memory of a guest that runs is not the VMM's to write.
+ */
+int sev_private_copy_in(struct kvm *kvm, unsigned long uaddr, unsigned long size,
+			struct page **pages, unsigned long npages)
+{
+	int r;
+
+	if (!kvm_is_sev_type(kvm))
+		return 0;
+
+	r = check_stays(kvm, uaddr, pages, npages);
+	if (r || to_kvm_svm(kvm)->sev_info.launched)
+		return r;
+
+	r = copy_in(uaddr, size, pages, npages);
+	if (r)
+		flush_copied(kvm, pages, npages);
+	return r;
 }
 
 /* The secret goes into one run of memory. Private pages are next to each other by luck only. */
@@ -161,7 +190,7 @@ int sev_private_check_context(struct kvm *dst, struct kvm *src)
 	return dst->arch.vm_type == src->arch.vm_type ? 0 : -EINVAL;
 }
 
-/* The files that the source has made (KVM_CREATE_GUEST_MEMFD) follow the guest. */
+/* The files that the source has made (KVM_CREATE_GUEST_MEMFD) follow the guest, and its state. */
 void sev_private_move_context(struct kvm *dst, struct kvm *src)
 {
 	if (!kvm_is_sev_type(dst))
@@ -170,4 +199,5 @@ void sev_private_move_context(struct kvm *dst, struct kvm *src)
 	mutex_lock(&dst->slots_lock);
 	dst->private_owner = src->private_owner;
 	mutex_unlock(&dst->slots_lock);
+	to_kvm_svm(dst)->sev_info.launched = to_kvm_svm(src)->sev_info.launched;
 }

@@ -152,7 +152,8 @@ static bool next_plain_run(struct kvm *kvm, unsigned long *start, unsigned long 
 	struct kvm_memory_slot *slot;
 	int idx;
 
-	for (; *start < end; *start = *behind) {
+	for (; *start < end && !fatal_signal_pending(current); *start = *behind) {
+		cond_resched();
 		*behind = end;
 		idx = srcu_read_lock(&kvm->srcu);
 		slot = private_slot_at(kvm, *start, behind);
@@ -210,18 +211,33 @@ static void uncharge_pinned(struct kvm *kvm, unsigned long npages)
 	to_kvm_svm(kvm)->sev_info.pages_locked -= npages;
 }
 
+/* All of the run, or none of it and an error of GUP's. */
 static int pin_run(unsigned long uaddr, unsigned long npages, unsigned int gup_flags,
 		   struct page **pages)
 {
-	int pinned = pin_user_pages_fast(uaddr, npages, gup_flags, pages);
+	unsigned long done = 0;
+	int pinned;
 
-	if (pinned == npages)
-		return 0;
-	if (pinned > 0) {
-		unpin_user_pages(pages, pinned);
-		memset(pages, 0, pinned * sizeof(*pages));
+	while (done < npages) {
+		pinned = pin_user_pages_fast(uaddr + done * PAGE_SIZE, npages - done, gup_flags,
+					     pages + done);
+		if (pinned <= 0)
+			goto err;
+		done += pinned;
 	}
-	return -ENOMEM;
+	return 0;
+
+err:
+	unpin_user_pages(pages, done);
+	/* GUP may leave pages in the array that it looked at and did not pin: forget all of them. */
+	memset(pages, 0, npages * sizeof(*pages));
+	return pinned ?: -EFAULT;
+}
+
+/* As the stock path says it, but for a signal. */
+static int pin_error(int r)
+{
+	return r && r != -EINTR ? -ENOMEM : r;
 }
 
 /* Take the private pages of [start, end), mark them; returns how many pages are left, or an error. */
@@ -256,7 +272,7 @@ static int pin_plain_pages(unsigned long start, unsigned int gup_flags, struct p
 	for_each_clear_bitrange(first, behind, marks, npages) {
 		r = pin_run(start + first * PAGE_SIZE, behind - first, gup_flags, &pages[first]);
 		if (r)
-			return r;
+			return pin_error(r);
 	}
 	return 0;
 }
@@ -303,14 +319,17 @@ static unsigned long count_plain(struct kvm *kvm, unsigned long start, unsigned 
 
 /*
  * In this kernel a pin for reading takes the zero page where nothing was written yet, and the page
- * that the guest gets there later is not pinned. So ask for writing, unless the mapping forbids it.
+ * that the guest gets there later is not pinned. So ask for writing, unless the mapping forbids it:
+ * that, and not that memory is short, is EFAULT.
  */
 static int pin_for_good(unsigned long uaddr, unsigned long npages, unsigned int gup_flags,
 			struct page **pages)
 {
-	if (!pin_run(uaddr, npages, gup_flags | FOLL_WRITE, pages))
-		return 0;
-	return pin_run(uaddr, npages, gup_flags, pages);
+	int r = pin_run(uaddr, npages, gup_flags | FOLL_WRITE, pages);
+
+	if (r == -EFAULT)
+		r = pin_run(uaddr, npages, gup_flags, pages);
+	return pin_error(r);
 }
 
 /* -EBUSY: memslots came or went since the pages were counted. */
