@@ -33,6 +33,17 @@ bool memfd_private_refuse_dma(const char *what, Error **errp)
     return true;
 }
 
+bool memfd_private_refuse_virtio_mem(Error **errp)
+{
+    if (!memfd_private_expected()) {
+        return false;
+    }
+    error_setg(errp, "virtio-mem: not with " TYPE_MEMORY_BACKEND_MEMFD_PRIVATE
+               ": it decides itself which pages exist, and so does the guest's"
+               " report of what it shares");
+    return true;
+}
+
 bool memfd_private_refuse_load(Error **errp)
 {
     if (!memfd_private_enabled()) {

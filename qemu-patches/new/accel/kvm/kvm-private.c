@@ -103,6 +103,24 @@ static void mapping_failed(Error *err)
     error_free(err);
 }
 
+/*
+ * The attribute belongs to the address that has the slot. It cannot be set by
+ * way of another one: KVM and the state of the page would disagree.
+ */
+static bool is_second_view(hwaddr start, hwaddr end)
+{
+    guint i;
+
+    for (i = 0; i < mappings->len; i++) {
+        Mapping *m = &g_array_index(mappings, Mapping, i);
+
+        if (m->second && m->frames.start < end && start < m->frames.end) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int set_private(hwaddr gpa, uint64_t size, bool to_private, Error **errp)
 {
     struct kvm_memory_attributes attributes = {
@@ -112,6 +130,11 @@ static int set_private(hwaddr gpa, uint64_t size, bool to_private, Error **errp)
     };
     int ret;
 
+    if (is_second_view(gpa, gpa + size)) {
+        error_setg(errp, "the guest converts memory at gpa 0x" TARGET_FMT_plx
+                   ", a second view of memory that has another address", gpa);
+        return -EINVAL;
+    }
     ret = kvm_vm_ioctl(private_state, KVM_SET_MEMORY_ATTRIBUTES, &attributes);
     if (ret < 0) {
         error_setg_errno(errp, -ret, "KVM_SET_MEMORY_ATTRIBUTES");
@@ -313,6 +336,7 @@ static void kvm_private_region_del(MemoryListener *listener,
         return;
     }
     old = find_mapping(mapping.frames.start);
+    assert(old);                /* what goes has come */
     if (!old->second) {
         g_array_append_val(orphans, mapping.frames);
         map_generation++;
@@ -337,11 +361,18 @@ static MemoryListener kvm_private_listener = {
 
 void kvm_private_poison(MemoryRegion *mr, ram_addr_t offset)
 {
-    PoisonedPage *page = g_new0(PoisonedPage, 1);
+    PoisonedPage *page;
 
+    offset = QEMU_ALIGN_DOWN(offset, PRIVATE_RAM_PAGE_SIZE);
+    QSLIST_FOREACH(page, &poisoned, next) {
+        if (page->mr == mr && page->offset == offset) {
+            return;             /* the guest touches it again */
+        }
+    }
+    page = g_new0(PoisonedPage, 1);
     memory_region_ref(mr);
     page->mr = mr;
-    page->offset = QEMU_ALIGN_DOWN(offset, PRIVATE_RAM_PAGE_SIZE);
+    page->offset = offset;
     QSLIST_INSERT_HEAD(&poisoned, page, next);
 }
 

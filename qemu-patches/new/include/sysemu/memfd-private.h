@@ -64,6 +64,9 @@ bool memfd_private_owns(const MemoryRegion *mr);
  */
 bool memfd_private_refuse_dma(const char *what, Error **errp);
 
+/* True with @errp set if guest memory will have a private half: no virtio-mem. */
+bool memfd_private_refuse_virtio_mem(Error **errp);
+
 /* True with @errp set if a snapshot must not be loaded: see the blocker. */
 bool memfd_private_refuse_load(Error **errp);
 
@@ -85,6 +88,11 @@ static inline bool memfd_private_allow_unreporting(void)
 }
 
 static inline bool memfd_private_refuse_dma(const char *what, Error **errp)
+{
+    return false;
+}
+
+static inline bool memfd_private_refuse_virtio_mem(Error **errp)
 {
     return false;
 }

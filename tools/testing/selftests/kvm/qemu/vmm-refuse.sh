@@ -152,7 +152,7 @@ refused "vmgenid" 'vmgenid: not with'
 more=(-drive "if=none,id=nvme,file=nvme://0000:00:01.0/1")
 refused "nvme://" 'not with memory-backend-memfd-private'
 more=(-m 256M,slots=2,maxmem=1G -object memory-backend-ram,id=vm0,size=128M -device virtio-mem-pci,memdev=vm0)
-refused "virtio-mem" 'Discarding RAM is disabled'
+refused "virtio-mem" 'virtio-mem: not with memory-backend-memfd-private: it decides itself which pages exist'
 more=(-m 256M,slots=2,maxmem=1G -object memory-backend-memfd-private,id=ram2,size=128M -device pc-dimm,memdev=ram2)
 refused "a private DIMM" 'ram2: memory-backend-memfd-private is for the machine.s own memory'
 more=(-object memory-backend-memfd-private,id=ram2,size=128M)
