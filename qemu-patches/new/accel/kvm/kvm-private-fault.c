@@ -44,7 +44,12 @@ void kvm_private_fault_init(const KVMPrivateTarget *target)
     }
 }
 
-/* First hold the other vCPUs, which would take what is given back. */
+/*
+ * First ask the other vCPUs to stop, which would take what is given back. The
+ * address range stays: to unmap it could split a mapping, and that takes memory
+ * of the kernel's. A guest that is reset and comes to the limit again finds no
+ * reserve: to fill it anew could need what is not there.
+ */
 static void release_reserve(void)
 {
     CPUState *cpu;
@@ -56,7 +61,7 @@ static void release_reserve(void)
         }
     }
     if (reserve) {
-        munmap(reserve, RESERVE_SIZE);
+        madvise(reserve, RESERVE_SIZE, MADV_DONTNEED);
         reserve = NULL;
     }
 }
