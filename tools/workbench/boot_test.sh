@@ -61,6 +61,7 @@ option()
 }
 
 # Conditions on the guest's object, with their names.
+# shellcheck disable=SC2016 # the dollar is jq's
 expect=(
 	"it passed" '.passed and .error == null'
 	"no page of the RAM is pinned" '.pages.pinned == 0'

@@ -64,7 +64,7 @@ bool memfd_private_owns(const MemoryRegion *mr);
  */
 bool memfd_private_refuse_dma(const char *what, Error **errp);
 
-/* True with @errp set if guest memory will have a private half: no virtio-mem. */
+/* True with @errp set if guest memory will have a private half. */
 bool memfd_private_refuse_virtio_mem(Error **errp);
 
 /* True with @errp set if a snapshot must not be loaded: see the blocker. */
