@@ -47,7 +47,7 @@ describe()
 	local size=$1 first buffers
 
 	pages=$(median "$@")
-	first=$(of_size "$@" | head -n 1)
+	first=$(of_size "$@" | sed -n 1p)
 	if [ -z "$pages" ]; then
 		echo "not ok resident: less than three boots of a guest of $size"
 		exit 1
