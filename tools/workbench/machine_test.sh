@@ -6,28 +6,13 @@
 # shellcheck disable=SC2016 # much here is for the host's shell
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/tap.sh"
 
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
 tmp=$(mktemp -d "$build/.machine-test-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 mkdir "$tmp/dir"
 echo "seen through" > "$tmp/dir/file"
-n=0
-
-# check NAME CONDITION...: one line of TAP; what the condition printed follows when it does not hold.
-check()
-{
-	local name=$1 out
-
-	shift
-	n=$((n + 1))
-	if out=$("$@" 2>&1); then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		printf '%s\n' "$out" | sed 's/^/# /'
-	fi
-}
 
 # run COMMAND [VAR=VALUE...]: in the host; leaves out, err and status
 run()

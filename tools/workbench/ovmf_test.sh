@@ -6,28 +6,13 @@
 # stock, their memory is pinned. TAP on stdout.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/tap.sh"
 
 platform=$root/tools/testing/selftests/kvm/qemu
 mem_mib=512
 mkdir -p "$logs/ovmf-test"
 tmp=$(mktemp -d "$build/.ovmf-test-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
-n=0
-
-# check NAME CONDITION...: one line of TAP; what the condition printed follows when it does not hold.
-check()
-{
-	local name=$1 out
-
-	shift
-	n=$((n + 1))
-	if out=$("$@" 2>&1); then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		printf '%s\n' "$out" | tail -n 25 | sed 's/^/# /'
-	fi
-}
 
 # The bytes [$2, $3) before the end of file $1, in hexadecimal.
 bytes_before_end()

@@ -5,26 +5,12 @@
 # TAP on stdout.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/tap.sh"
 
 make_report=$root/tools/workbench/report.sh
 mkdir -p "$build"
 tmp=$(mktemp -d "$build/.report-test-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
-n=0
-
-check()
-{
-	local name=$1 out
-
-	shift
-	n=$((n + 1))
-	if out=$("$@" 2>&1); then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		printf '%s\n' "$out" | sed 's/^/# /'
-	fi
-}
 
 is()
 {

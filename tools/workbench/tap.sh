@@ -1,0 +1,21 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A line of TAP for a condition. Sourced by tests, which print the plan from n at their end.
+
+n=0
+
+# check NAME CONDITION...: one line of TAP; the end of what the condition printed follows when it does not hold.
+check()
+{
+	local name=$1 out
+
+	shift
+	n=$((n + 1))
+	if out=$("$@" 2>&1); then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		printf '%s\n' "$out" | tail -n 25 | sed 's/^/# /'
+	fi
+}
