@@ -125,7 +125,7 @@ deps:
 
 ##@ Patches
 
-.PHONY: refresh discard mbox lint gdb
+.PHONY: refresh discard mbox bisect lint gdb
 refresh: ## turn the commits in build/linux, build/qemu, build/edk2 back into patches
 	@$W/refresh.sh
 
@@ -134,6 +134,9 @@ discard: ## give up unexported work in build/DISCARD (linux, qemu or edk2); it i
 
 mbox: tree ## a mail-ready series for each component in build/mail
 	@$W/mbox.sh
+
+bisect: tree ## build the kernel at each commit of the mailed series
+	@$W/bisect.sh
 
 lint: tree ## checkpatch, shellcheck, series and budget checks
 	@$W/lint.sh

@@ -64,24 +64,12 @@ stock_tree()
 	echo "$base" > "$build/stock/.base"
 }
 
-# The same configuration as far as the pinned source knows its options.
-stock_config()
-{
-	local new=$build/stock/.config-new
-
-	find "$build/stock/linux" -name 'Kconfig*' -exec sed -nE 's/^[[:space:]]*(menu)?config ([A-Z0-9_]+)$/CONFIG_\2/p' {} + |
-		awk 'NR == FNR { known[$0] = 1; next } !/^CONFIG_/ || known[substr($0, 1, index($0, "=") - 1)]' \
-			- "$machine/kernel.config" > "$new"
-	cmp -s "$new" "$build/stock/kernel.config" || cp "$new" "$build/stock/kernel.config"
-}
-
 # Nobody edits this tree, and the selftests' makefile leaves marks in it: what it was made from counts.
 stock()
 {
 	stock_tree
-	stock_config
-	stale "$build/stock/headers/.built" "$build/stock/.base" "$build/stock/kernel.config" || return 0
-	kernel "$build/stock/linux" "$build/stock/linux-o" "stock host kernel" kernel-stock "$build/stock/kernel.config"
+	stale "$build/stock/headers/.built" "$build/stock/.base" "$machine/kernel.config" || return 0
+	kernel "$build/stock/linux" "$build/stock/linux-o" "stock host kernel" kernel-stock --known "$machine/kernel.config"
 	run_step "$build/stock/headers/.built" "stock kernel headers" headers-stock \
 		make -C "$build/stock/linux" O="$build/stock/linux-o" INSTALL_HDR_PATH="$build/stock/headers" headers_install
 }

@@ -4,22 +4,37 @@
 # Make a kernel configuration from fragments on allnoconfig, and fail when a requested line did not
 # survive: an option whose dependency is missing disappears silently otherwise.
 #
-#   kconfig.sh TREE OUT FRAGMENT...
+#   kconfig.sh [--known] TREE OUT FRAGMENT...
+#
+# With --known, lines whose option the tree's Kconfig files do not have are left out: for a tree without
+# some of our edits.
 set -euo pipefail
 export LC_ALL=C
 
+known=cat
+if [ "${1:-}" = --known ]; then
+	shift
+	known=known_lines
+fi
 tree=$1 out=$2
 shift 2
 mkdir -p "$out"
 
+known_lines()
+{
+	find "$tree" -name 'Kconfig*' -exec sed -nE 's/^[[:space:]]*(menu)?config ([A-Z0-9_]+)$/CONFIG_\2/p' {} + |
+		awk 'NR == FNR { known[$0] = 1; next } !/^CONFIG_/ || known[substr($0, 1, index($0, "=") - 1)]' - "$1"
+}
+
 # The last fragment that names an option wins, as in merge_config.sh.
 merged=$(mktemp)
-trap 'rm -f "$merged"' EXIT
+trap 'rm -f "$merged" "$merged.all"' EXIT
 cat "$@" | awk '
 	/^CONFIG_[A-Z0-9_]+=/ { name = $0; sub(/=.*/, "", name); line[name] = $0; next }
 	/^(#|$)/ { next }
 	{ print "kconfig.sh: not a CONFIG_ line: " $0 > "/dev/stderr"; bad = 1 }
-	END { for (n in line) print line[n]; exit bad }' | sort > "$merged"
+	END { for (n in line) print line[n]; exit bad }' | sort > "$merged.all"
+"$known" "$merged.all" > "$merged"
 
 # Made already: looked at once more all the same, because an edit of a Kconfig file may drop a line.
 if ! { [ -f "$out/.config" ] && cmp -s "$merged" "$out/.fragments"; }; then
