@@ -43,6 +43,19 @@ static inline bool kvm_mem_is_private(struct kvm *kvm, gfn_t gfn)
 	return kvm_arch_has_private_mem(kvm) && kvm_private_map_test(&kvm->private_map, gfn);
 }
 
+/*
+ * A cached address of the VMM's is no longer what the guest sees at the frame, or is again: the
+ * generation of the memslots does not tell of conversions.
+ */
+static inline bool kvm_hva_cache_stale(struct kvm *kvm, const struct kvm_memslots *slots,
+				       const struct gfn_to_hva_cache *ghc)
+{
+	if (slots->generation != ghc->generation)
+		return true;
+	return kvm_arch_has_private_mem(kvm) &&
+	       (kvm_is_error_hva(ghc->hva) || kvm_mem_is_private(kvm, gpa_to_gfn(ghc->gpa)));
+}
+
 gfn_t __kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages);
 
 /* How many of @npages frames of @slot from @gfn on are shared: 0 if @gfn is private. */
@@ -77,6 +90,12 @@ long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu, struct kvm_pre_fault_
 static inline bool kvm_mem_is_private(struct kvm *kvm, gfn_t gfn)
 {
 	return false;
+}
+
+static inline bool kvm_hva_cache_stale(struct kvm *kvm, const struct kvm_memslots *slots,
+				       const struct gfn_to_hva_cache *ghc)
+{
+	return slots->generation != ghc->generation;
 }
 
 static inline gfn_t kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages)

@@ -53,47 +53,63 @@ static gfn_t binding_index_to_gfn(const struct kvm_private_binding *binding, pgo
 }
 
 /*
- * Between two runs: a handler of a short run yields nowhere, and a map may have a run for every other
- * frame of terabytes. TLBs are flushed first: who takes the lock relies on what it finds unmapped.
+ * Frames up to which a handler may not yield: it takes milliseconds for so many mappings, and looks
+ * at a few tables if there are none.
  */
+#define ATOMIC_RUN (SZ_1G >> PAGE_SHIFT)
+
+/*
+ * TLBs are flushed before mmu_lock is given up: who takes it relies on what it finds unmapped, and
+ * may free the page.
+ */
+static void flush_pending(struct kvm *kvm, bool *flush)
+{
+	if (*flush)
+		kvm_flush_remote_tlbs(kvm);
+	*flush = false;
+}
+
+/* Between two runs: a map may have a run for every other frame of terabytes. */
 static void yield_mmu_lock(struct kvm *kvm, struct kvm_gfn_range *range, bool *flush)
 {
 	if (!range->may_block || !(need_resched() || rwlock_needbreak(&kvm->mmu_lock)))
 		return;
-	if (*flush)
-		kvm_flush_remote_tlbs(kvm);
-	*flush = false;
+	flush_pending(kvm, flush);
 	cond_resched_rwlock_write(&kvm->mmu_lock);
 }
 
 /*
- * Call @handler for each run of frames in @range whose state is @private; or its results. A
- * handler may drop mmu_lock and sleep: nothing of the map is held across a call. That the map
- * may change then does no harm: whoever changes it has zapped first, and nothing is mapped
- * until the change is over.
+ * Call @handler for each run of frames in @range whose state is @private. @flush and the result:
+ * TLBs must be flushed; or, where the range may not block, any truth that handlers tell. A handler
+ * of a long run may drop mmu_lock and sleep: nothing of the map is held across a call. That the map
+ * may change then does no harm: whoever changes it has zapped first, and nothing is mapped until
+ * the change is over.
  */
 static bool handle_gfn_runs(struct kvm *kvm, struct kvm_gfn_range *range, bool private,
-			    kvm_gfn_handler_t handler)
+			    kvm_gfn_handler_t handler, bool flush)
 {
 	struct kvm_private_map *map = &kvm->private_map;
 	struct kvm_gfn_range run = *range;
-	bool ret = false;
 
 	for (;;) {
 		run.start = kvm_private_map_next(map, run.start, range->end, private);
 		if (run.start >= range->end)
-			return ret;
+			return flush;
 		run.end = kvm_private_map_next(map, run.start, range->end, !private);
-		ret |= handler(kvm, &run);
+		/* A handler that yields flushes what it has unmapped itself, not what was before. */
+		run.may_block = range->may_block && run.end - run.start > ATOMIC_RUN;
+		if (run.may_block)
+			flush_pending(kvm, &flush);
+		flush |= handler(kvm, &run);
 		run.start = run.end;
-		yield_mmu_lock(kvm, range, &ret);
+		yield_mmu_lock(kvm, range, &flush);
 	}
 }
 
 bool __kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range,
 			      kvm_gfn_handler_t handler)
 {
-	return handle_gfn_runs(kvm, range, false, handler);
+	return handle_gfn_runs(kvm, range, false, handler, false);
 }
 
 /* Unmap the frames of [start, end) whose state is @private. True: TLBs must be flushed. */
@@ -114,7 +130,7 @@ static bool unmap_gfns(struct kvm *kvm, gfn_t start, gfn_t end, bool private)
 			.may_block = true,
 		};
 
-		flush |= handle_gfn_runs(kvm, &range, private, kvm_unmap_gfn_range);
+		flush = handle_gfn_runs(kvm, &range, private, kvm_unmap_gfn_range, flush);
 	}
 	return flush;
 }
@@ -216,8 +232,7 @@ static const struct restrictedmem_ops kvm_private_prepared_binding_ops = {
  * @mmu_seq is the snapshot that was taken before the frame was found private. Called with
  * kvm->srcu held.
  *
- * -EAGAIN: overtaken, try again. -EINTR: a signal is pending. -ENOMEM, -EDQUOT
- * (RLIMIT_MEMLOCK),
+ * -EAGAIN: overtaken, try again. -EINTR: a signal is pending. -ENOMEM, -EDQUOT (RLIMIT_MEMLOCK),
  * -EHWPOISON: no page.
  */
 int kvm_private_mem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,

@@ -27,14 +27,15 @@ bool __kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range,
 			      kvm_gfn_handler_t handler);
 
 /*
- * An event of the VMM's mapping reaches shared frames only: a private frame is not mapped
- * there. This holds for a changed PTE too, which would put the VMM's page under a private
- * frame. Inline, so that the handler is called directly for VMs without private memory.
+ * An event of the VMM's mapping reaches shared frames only: a private frame is not mapped there.
+ * This holds for a changed PTE too, which would put the VMM's page under a private frame. In a slot
+ * without a file nothing but the VMM's mapping can be mapped, and all events reach it. Inline, so
+ * that the handler is called directly for VMs without private memory.
  */
 static __always_inline bool kvm_handle_shared_gfns(struct kvm *kvm, struct kvm_gfn_range *range,
 						   kvm_gfn_handler_t handler)
 {
-	if (likely(!kvm_arch_has_private_mem(kvm)))
+	if (likely(!kvm_slot_can_be_private(range->slot)))
 		return handler(kvm, range);
 	return __kvm_handle_shared_gfns(kvm, range, handler);
 }

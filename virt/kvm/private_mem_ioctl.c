@@ -31,7 +31,8 @@ static u64 supported_attributes(struct kvm *kvm)
 
 /*
  * Make the frames of [start, end) private or shared, all or none of them. What costs is what
- * changes: frames that have the state already are neither unmapped nor stored.
+ * changes: frames that have the state already are neither unmapped nor stored. 1: there was
+ * something to change.
  */
 static int set_private(struct kvm *kvm, gfn_t start, gfn_t end, bool private)
 {
@@ -57,13 +58,14 @@ static int set_private(struct kvm *kvm, gfn_t start, gfn_t end, bool private)
 	kvm_private_mem_begin(kvm, start, end, !private);
 	kvm_private_map_commit(&change);
 	kvm_private_mem_end(kvm);
-	return 0;
+	return 1;
 }
 
 static int kvm_set_memory_attributes(struct kvm *kvm, const struct kvm_memory_attributes *attrs)
 {
 	gfn_t start = attrs->address >> PAGE_SHIFT;
 	gfn_t end = (attrs->address + attrs->size) >> PAGE_SHIFT;
+	bool private = attrs->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
 	int r;
 
 	if (attrs->flags || attrs->attributes & ~supported_attributes(kvm))
@@ -74,9 +76,18 @@ static int kvm_set_memory_attributes(struct kvm *kvm, const struct kvm_memory_at
 		return -EINVAL;
 
 	mutex_lock(&kvm->slots_lock);
-	r = set_private(kvm, start, end, attrs->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE);
+	r = set_private(kvm, start, end, private);
 	mutex_unlock(&kvm->slots_lock);
-	return r;
+
+	/*
+	 * A fault, or an access of KVM's own, that saw the frame shared maps nothing any more. But
+	 * it may still ask for the VMM's page, which then appears after the VMM has discarded the
+	 * shared half, and stays there. Such an access is over when its read section is. The other
+	 * way round restrictedmem_ops.stale says no.
+	 */
+	if (r > 0 && private)
+		synchronize_srcu_expedited(&kvm->srcu);
+	return min(r, 0);
 }
 
 /* The descriptor is inherited over exec, as mainline's is: no flag asks for anything else. */

@@ -438,20 +438,33 @@ TEST_F_TIMEOUT(accessors, private_pdptrs, PVM_TEST_SECONDS)
 	EXPECT_EQ(0, pvm_resident(self->target.hva + PVM_PAGE, SIZE - PVM_PAGE));
 }
 
-/* A structure that KVM had found shared: it keeps the address until it looks again. */
+/*
+ * KVM knows the address of a shared page that it writes to at each entry, and the page becomes private.
+ * KVM must neither write to the guest's page nor bring a page of the VMM's back that was discarded; and
+ * must go on writing when the page is shared again.
+ */
 TEST_F_TIMEOUT(accessors, becomes_private, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->target.vm;
+	void *hva = self->target.hva;
+	uint64_t value;
 
 	ASSERT_EQ(0, steal_time(vm, PVM_DATA));
 	ASSERT_EQ(0, system_time(vm, PVM_DATA + 0x100));
 	ASSERT_EQ(0, pvm_set_private(vm, PVM_DATA, PVM_PAGE, true));
+	ASSERT_EQ(0, madvise(hva, PVM_PAGE, MADV_DONTNEED));
 	ASSERT_EQ(0, pvm_fill(vm, PVM_DATA, PVM_PAGE, PRIVATE_VALUE, 1));
 	for (int i = 0; i < 20; i++) {
 		usleep(1000);
 		EXPECT_EQ(0, pvm_check(vm, PVM_DATA, PVM_PAGE, PRIVATE_VALUE, 1));
 	}
 	UNTOUCHED(&self->target);
+	EXPECT_EQ(0, pvm_resident(hva, PVM_PAGE));
+
+	ASSERT_EQ(0, pvm_set_private(vm, PVM_DATA, PVM_PAGE, false));
+	memset(hva, 0x5a, PVM_PAGE);
+	ASSERT_EQ(0, pvm_read(vm, PVM_FREE, &value));
+	EXPECT_TRUE(written_to(hva));
 }
 
 TEST_HARNESS_MAIN
