@@ -45,8 +45,10 @@ kernel()
 	need_space "$build" 1000
 	"$bench/kconfig.sh" "$tree" "$out" "$@" || die "the kernel configuration does not hold (fragments: $*)"
 	stale "$stamp" "$tree" "$out/.fragments" || return 0
-	run_step "$stamp" "$label" "$log" \
-		make -C "$tree" O="$out" CC='ccache gcc' LOCALVERSION= -j"$jobs" bzImage
+	# shellcheck disable=SC2016 # of the inner shell
+	run_step "$stamp" "$label" "$log" bash -ec 'log=$0; make "$@"
+		! grep -q "warning:" "$log" || { echo "error: a warning, see above"; exit 1; }' "$logs/$log.log" \
+		-C "$tree" O="$out" CC='ccache gcc' LOCALVERSION= -j"$jobs" bzImage
 }
 
 # The pinned source without our edits, beside its own output folder as build/linux is beside its own:

@@ -48,7 +48,7 @@ private := sev_private_init_test sev_private_launch_test sev_private_dbg_test \
 programs := $(private) sev_guest_test sev_launch_test sev_platform_test sev_recycle_test svm_decode_test \
 	svm_vmcb_test svm_nested_tcg_test private_mem_types_test private_mem_slots_test \
 	private_mem_attributes_test private_mem_exits_test private_mem_conversion_test private_mem_huge_test \
-	private_mem_accessors_test private_mem_prefault_test private_mem_lifetime_test \
+	private_mem_accessors_test private_mem_prefault_test private_mem_lifetime_test private_mem_overtaken_test \
 	private_mem_stress_test private_mem_perf_test
 guest := sev_guest_entry sev_guest_payload sev_guest_payload_io sev_guest_payload_cpu \
 	sev_guest_payload_irq sev_guest_payload_share
