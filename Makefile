@@ -56,7 +56,7 @@ soak: args-soak $(if $(filter 1,$(STRESS)),debug qemu host-parts selftests,host 
 peers: host ## run the KVM selftests of 6.1 and 6.12 on the stock kernel and on ours and compare (T=PATTERN: some)
 	@$W/peers.sh compare "$$T"
 
-mutants: all debug ## take one rule at a time out of the kernel, and see its test fail (T=PATTERN: some)
+mutants: args-mutants all debug ## take one rule at a time out of the kernel, and see its test fail (T=PATTERN: some)
 	@$W/mutants.sh
 
 exec: args-exec host ## run CMD as root in the emulated host, with DIR visible at /mnt
@@ -69,8 +69,8 @@ bench: host guest-6.1 selftests ## measure in deterministic mode; report in buil
 	@$W/bench.sh
 
 # Bad values are refused before anything is built.
-.PHONY: args-run args-soak args-check args-gdb args-shell args-exec
-args-run args-soak args-check args-gdb: args-%:
+.PHONY: args-run args-soak args-check args-mutants args-gdb args-shell args-exec
+args-run args-soak args-check args-mutants args-gdb: args-%:
 	@$W/$*.sh --check
 
 args-shell:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Tests of the patch side of the workbench, on a fixture of a few files: the traps that make a tree
-# silently wrong, the round trips, and that no work is ever lost. TAP on standard output.
+# silently wrong, the round trips, that no work is ever lost, and what counts as a caught mutant. TAP.
 #
 #   workbench_test.sh [PATTERN]     only the tests whose name matches
 set -euo pipefail
@@ -18,6 +18,7 @@ export HOME=$work
 . "$workbench/test_tree.sh"
 . "$workbench/test_series.sh"
 . "$workbench/test_fetch.sh"
+. "$workbench/test_mutants.sh"
 
 skip()
 {
@@ -66,7 +67,7 @@ make_fixture > "$work/log" 2>&1 || {
 	exit 1
 }
 mapfile -t tests < <(sed -n 's/^\(test_[a-z0-9_]*\)()$/\1/p' \
-	"$workbench"/test_{tree,series,fetch}.sh | grep -E "${1:-.}")
+	"$workbench"/test_{tree,series,fetch,mutants}.sh | grep -E "${1:-.}")
 echo "1..${#tests[@]}"
 for name in "${tests[@]}"; do
 	run_test "$name"
