@@ -88,7 +88,7 @@ trap 'rm -rf "$work"' EXIT
 [ ! -f "$console" ] || mv -f "$console" "$console.old"
 
 args=(-machine q35 -accel tcg,thread=single -cpu "$cpu" -smp "$smp" -m "$mem" "${icount[@]}"
-	-nodefaults -no-user-config -nographic -no-reboot -monitor none -nic none
+	-pidfile "$work/pid" -nodefaults -no-user-config -nographic -no-reboot -monitor none -nic none
 	-L "$build/firmware"
 	-kernel "$kernel" -initrd "$build/host-initrd.cpio"
 	-append "console=ttyS0 panic=-1 loglevel=7 mitigations=off no_timer_check tsc=reliable tsc_early_khz=1000000 ${HOST_ARGS:-}"
@@ -120,8 +120,18 @@ fi
 # shellcheck disable=SC2206 # a list of arguments, as the user wrote it
 args+=(${MACHINE_ARGS:-})
 
+# End this script's machine, which says who it is in a file that it takes away when it ends. A number that
+# is free again may be somebody else's: only a process whose command line has this run's folder is it.
+kill_machine()
+{
+	local pid
+
+	pid=$(cat "$work/pid" 2> /dev/null) || return 0
+	! grep -qaF "path=$work/result" "/proc/$pid/cmdline" 2> /dev/null || kill -KILL "$pid"
+}
+
 # A host that never gets to its init need not be waited for until the deadline. The watch ends by itself
-# and is waited for: a process number that is free again may be somebody else's, and is never signalled.
+# and is waited for.
 boot_watch()
 {
 	local left=$((${BOOT_TIMEOUT:-120} * 5))
@@ -129,7 +139,7 @@ boot_watch()
 	while [ ! -e "$work/ended" ] && ! grep -qsx begin "$work/result"; do
 		sleep 0.2
 		left=$((left - 1))
-		[ "$left" -gt 0 ] || { pkill -KILL -f "path=$work/result"; return; }
+		[ "$left" -gt 0 ] || { kill_machine; return; }
 	done
 }
 
