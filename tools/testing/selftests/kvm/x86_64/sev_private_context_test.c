@@ -187,6 +187,36 @@ TEST_F_TIMEOUT(context, move_and_source_gone, SEV_TEST_SECONDS)
 		EXPECT_EQ((long)vm->cfg.pages, pvm_file_pages(vm->file));
 }
 
+/* The VMM's mapping holds another number at the guest's data, and a launch command comes too late for it. */
+static int update_too_late(struct sev_vm *vm)
+{
+	*(uint64_t *)(vm->mem + SEV_GUEST_DATA) = 99;
+	return sev_launch_update(vm, vm->mem + SEV_GUEST_DATA, PAGE);
+}
+
+/*
+ * A guest that runs is nobody's to write: the firmware refuses, and by then nothing may have happened
+ * to the private page. The heir of a context knows as well that it has been launched; its command does
+ * not reach the firmware, because a move leaves the source's descriptor of /dev/sev behind.
+ */
+TEST_F_TIMEOUT(context, no_update_once_launched, SEV_TEST_SECONDS)
+{
+	struct sev_vm *vm = &self->vm, *heir = &self->other;
+
+	COUNTS(vm, 1);
+	/* Without private memory the VMM's mapping is the guest's memory. */
+	if (!PRIVATE)
+		return;
+	REFUSED_VM(vm, SEV_RET_INVALID_GUEST_STATE, update_too_late(vm));
+	EXPECT_EQ(1, number_in_guest(vm));
+	OK_OTHER(sev_vm_create_heir(heir, vm, sev_vm_type(vm)));
+	OK_OTHER(sev_vm_enable_cap(heir, MOVE, vm->fd));
+	OK_OTHER(sev_vm_add_memory(heir));
+	OK_OTHER(sev_vm_add_vcpus(heir));
+	EXPECT_GT(0, update_too_late(heir));
+	COUNTS(heir, 2);
+}
+
 /* A context is for VMs of the type that it was made for; nothing happens to either VM. */
 TEST_F_TIMEOUT(context, other_types_are_refused, SEV_TEST_SECONDS)
 {
