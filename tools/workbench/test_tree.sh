@@ -308,6 +308,27 @@ test_discard_keeps_everything_under_a_ref()
 	same "$(git -C "$linux" ls-tree -r --name-only "$ref" | grep -c ours.c || true)" 0
 }
 
+# The message has the command that gives the work up; it is run as it stands there.
+test_clean_refuses_while_discarded_work_is_there()
+{
+	local commands=0
+
+	for line in 9 20; do
+		sed -i "s/line_$line;/mine_$line;/" "$linux/virt/kvm/k.c"
+		run discard linux
+	done
+	while git -C "$linux" for-each-ref refs/workbench/discarded | grep -q .; do
+		refuses "holds work that was set aside as refs/workbench/discarded/[0-9T.]*: \`git .*\` deletes it" clean
+		grep -q "nothing was removed" "$work/out"
+		[ -e "$linux/version" ] || fail "clean removed the tree"
+		(cd "$root" && eval "$(sed -n 's/.*`\(git .*\)` deletes it/\1/p' "$work/out")")
+		commands=$((commands + 1))
+	done
+	same "$commands" 2
+	run clean
+	[ ! -e "$root/build" ]
+}
+
 test_refresh_refuses_what_it_cannot_export()
 {
 	sed -i 's/line_9;/x_9;/' "$linux/mm/a.c"

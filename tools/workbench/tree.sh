@@ -96,12 +96,15 @@ update()
 
 check()
 {
-	local refs
+	local refs aside
 
 	is_workbench_tree || die "build/$component was not made by this script"
 	refuse_unexported
-	refs=$(other_refs "$tree" | sed '\|^refs/workbench/discarded/|d' | tr '\n' ' ')
-	[ -z "$refs" ] || die "build/$component holds work on $refs: merge it or delete it first"
+	mapfile -t refs < <(other_refs "$tree")
+	aside=$(printf '%s\n' "${refs[@]}" | grep -m 1 '^refs/workbench/discarded/') || true
+	[ -z "$aside" ] || die "build/$component holds work that was set aside as $aside:" \
+		"\`git -C build/$component update-ref -d $aside\` deletes it"
+	[ ${#refs[@]} = 0 ] || die "build/$component holds work on ${refs[*]}: merge it or delete it first"
 }
 
 main()
