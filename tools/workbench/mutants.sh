@@ -25,6 +25,9 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/compile_env.sh"
 
+# Putting the tree back is a checkout: what is not committed there would go with the mutant.
+[ "${DIRTY:-0}" = 0 ] || die "DIRTY=1: mutants change the tree and put it back, which loses what is not committed in it"
+
 mutants=$root/tools/workbench/mutants
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
 tree=$build/linux

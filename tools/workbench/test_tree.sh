@@ -308,6 +308,17 @@ test_discard_keeps_everything_under_a_ref()
 	same "$(git -C "$linux" ls-tree -r --name-only "$ref" | grep -c ours.c || true)" 0
 }
 
+test_mutants_refuse_a_dirty_tree()
+{
+	mkdir -p "$root/tools/workbench/mutants"
+	printf 'Kernel: fast\nTest: true\n--- a/mm/a.c\n+++ b/mm/a.c\n@@ -9 +9 @@\n-int line_9;\n+int mutant_9;\n' \
+		> "$root/tools/workbench/mutants/x.patch"
+	sed -i 's/line_5;/mine_5;/' "$linux/mm/a.c"
+	refuses "holds uncommitted changes" mutants
+	DIRTY=1 refuses "DIRTY=1: .*loses what is not committed" mutants
+	grep -q mine_5 "$linux/mm/a.c"
+}
+
 # The message has the command that gives the work up; it is run as it stands there.
 test_clean_refuses_while_discarded_work_is_there()
 {
