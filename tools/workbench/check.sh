@@ -7,14 +7,14 @@
 #   check.sh [--check]  T=PATTERN: only tests whose name holds PATTERN. --check: only look at T
 #
 # Two jobs run at a time where there are two processors and memory for two hosts: an emulated host keeps
-# one processor busy. What a job says is printed when it ends.
+# one processor busy. What a job says is printed when it ends. An interrupt ends all jobs with their children:
+# each has a session of its own, because what limits a command's time leaves the group of processes.
 #
 # Ends with status 0 only when at least one test ran, none failed and none was skipped.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
 bench=$root/tools/workbench
-host=$root/tools/testing/selftests/kvm/qemu/host.sh
 list=${TESTS:-$bench/tests.cfg}
 dir=$logs/check
 passed=0 failed=0 skipped=0 bad=()
@@ -33,13 +33,8 @@ wanted()
 
 [ -n "$(wanted)" ] || die "T=${T:-}: no test's name holds it (see $list)"
 [ "${1:-}" != --check ] || exit 0
-
-result()
-{
-	local verdict=$1 name=$2 why=${3:-}
-
-	echo "$verdict $name${why:+ ($why)}"
-}
+# The logs and the lanes are one check's.
+lock check
 
 # Print what a job has said, and count it.
 collect()
@@ -60,79 +55,6 @@ collect()
 	cat "$1"
 }
 
-# One line of result for each of the job's own; the job's plan and exit status must agree with them.
-tap_results()
-{
-	local job=$1 rc=$2 log=$3 line plan='' seen=0 wrong=0
-	local re='^(not )?ok [0-9]+( -)? ?(.*)$'
-
-	while IFS= read -r line; do
-		if [[ $line =~ ^1\.\.([0-9]+) ]]; then
-			plan=${BASH_REMATCH[1]}
-		elif [[ $line =~ $re ]]; then
-			local name=$job:${BASH_REMATCH[3]%% #*}
-
-			seen=$((seen + 1))
-			if [ -n "${BASH_REMATCH[1]}" ]; then
-				wrong=1
-				result FAIL "$name" "log: $log"
-			elif [[ ${BASH_REMATCH[3]} =~ \#\ *SKIP\ *(.*) ]]; then
-				result SKIP "$name" "${BASH_REMATCH[1]}"
-			else
-				result PASS "$name"
-			fi
-		fi
-	done < <(tr -d '\r' < "$log")
-	if [ -z "$plan" ] && [ "$wrong" = 0 ]; then
-		result FAIL "$job" "no plan, log: $log"
-	elif [ -n "$plan" ] && [ "$plan" != "$seen" ]; then
-		result FAIL "$job" "$seen of $plan planned tests gave a result, log: $log"
-	elif [ "$rc" != 0 ] && [ "$wrong" = 0 ]; then
-		result FAIL "$job" "status $rc, log: $log"
-	elif [ "$seen" = 0 ]; then
-		result FAIL "$job" "no result, log: $log"
-	fi
-}
-
-run_job()
-{
-	local name=$1 kind=$2 where=${3%%+*} timeout=$4 command=$5 log=$dir/$1.log rc=0 start=$SECONDS
-	local host_args=${3#"$where"}
-
-	host_args=${host_args//+/ }
-	case $where in
-	machine)
-		(cd "$root" && timeout -k 10 "$timeout" bash -c "$command") > "$log" 2> "$log.err" < /dev/null || rc=$?
-		;;
-	host)
-		HOST_ARGS=$host_args "$host" --name "check/$name" --timeout "$timeout" "$build/selftests" "$command" \
-			> "$log" 2> "$log.err" || rc=$?
-		;;
-	debug)
-		HOST_ARGS=$host_args KERNEL=$build/linux-dbg-o/arch/x86/boot/bzImage MEM=6G \
-			"$host" --name "check/$name" --timeout "$timeout" "$build/selftests" "$command" > "$log" 2> "$log.err" || rc=$?
-		;;
-	esac
-	if [ "$kind" = tap ]; then
-		tap_results "$name" "$rc" "$log"
-	elif [ "$rc" = 0 ]; then
-		result PASS "$name" "$((SECONDS - start)) s"
-	else
-		result FAIL "$name" "status $rc, log: $log"
-	fi
-	if [ "$rc" != 0 ]; then
-		{ grep -aE '^(#|not ok|  FAIL|    \||error|lint)' "$log" "$log.err" -h || tail -qn 8 "$log" "$log.err"; } |
-			tail -n 12 | cut -c1-180 | sed 's/^/    /'
-	fi
-	echo "seconds $name $((SECONDS - start))" >> "$dir/TIMES"
-}
-
-# The report and its logs are one for all that boot a guest by run.sh.
-alone()
-{
-	[[ $1 != *run.sh* ]] || flock 8
-}
-
 declare -A running=()
 
 # Wait until less than $1 jobs run.
@@ -146,6 +68,27 @@ wait_for_lane()
 		unset "running[$pid]"
 	done
 }
+
+# End the jobs that still run, and what is in their sessions; what has not gone after ten seconds is killed.
+# The jobs are not waited for here, so that their numbers are nobody else's.
+stop_jobs()
+{
+	local sessions i
+
+	sessions=$(IFS=,; echo "${!running[*]}")
+	[ -n "$sessions" ] || return 0
+	say STOP "${running[*]}"
+	kill -TERM "${!running[@]}" 2> /dev/null
+	pkill -TERM -s "$sessions"
+	for ((i = 0; i < 100; i++)); do
+		pgrep -s "$sessions" -r D,R,S,T > /dev/null || return 0
+		sleep 0.1
+	done
+	pkill -KILL -s "$sessions"
+}
+trap stop_jobs EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 lanes=1
 if [ "$(nproc)" -ge 2 ] && [ "$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)" -ge 12000000 ]; then
@@ -162,7 +105,8 @@ while IFS='|' read -r name kind where timeout command <&9; do
 	[[ $name == *${T:-}* ]] || continue
 	[[ "$kind $where" =~ ^(tap|plain)\ (machine|(host|debug)(\+[a-z0-9_.=+]+)?)$ ]] || die "$list: $name: kind '$kind', where '$where'"
 	wait_for_lane "$lanes"
-	(alone "$command"; run_job "$name" "$kind" "$where" "$timeout" "$command") > "$dir/$name.result" 8> "$build/.lock-check-run" 9<&- &
+	setsid "$(dirname "$0")/check_job.sh" "$name" "$kind" "$where" "$timeout" "$command" \
+		> "$dir/$name.result" 9<&- < /dev/null &
 	running[$!]=$name
 done 9< "$list"
 wait_for_lane 1
