@@ -31,6 +31,7 @@ holds "the kinds of memory" '(.runs | keys) == $kinds'
 holds "the head" '.schema == 2 and .passed == true and .emulated == true'
 holds "the host" '(.host.kernel | startswith("6.1.")) and (.host.psp_api | test("^[0-9]+[.][0-9]+ build:[0-9]+$")) and
 	(.host.sev | startswith("ASIDs")) and (.host.mem | test("^[0-9]+[MG]$"))'
+holds "the real time" '.real.seconds_to_init > 0 and .real.seconds >= .real.seconds_to_init'
 # The flash that holds OVMF is 4 MiB or 2 MiB; a guest may write to it, and it stays pinned.
 for kind in private pinned; do
 	holds_for $kind "the guest" '.passed and .error == null and (.guest.kernel | length > 0) and

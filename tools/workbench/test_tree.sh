@@ -80,16 +80,14 @@ test_tree_applies_edits_and_links_new_files()
 	grep -q more "$root.moved/build/linux/mm/ours.c" || fail "the links do not survive a move of the clone"
 }
 
-test_tree_again_does_nothing_and_is_quick()
+test_tree_again_touches_nothing()
 {
-	local before start
+	local before
 
 	make_edit 5 mm/a.c "mm: change a line"
 	run tree linux
 	before=$(cd "$linux" && find . -path ./.git -prune -o -printf '%p %T@ %C@\n' | sort)
-	start=$(date +%s%N)
 	run tree linux
-	[ $((($(date +%s%N) - start) / 1000000)) -lt 2000 ] || fail "slow"
 	same "$(cd "$linux" && find . -path ./.git -prune -o -printf '%p %T@ %C@\n' | sort)" "$before"
 }
 
@@ -332,6 +330,7 @@ test_clean_refuses_while_discarded_work_is_there()
 		refuses "holds work that was set aside as refs/workbench/discarded/[0-9T.]*: \`git .*\` deletes it" clean
 		grep -q "nothing was removed" "$work/out"
 		[ -e "$linux/version" ] || fail "clean removed the tree"
+		# shellcheck disable=SC2016 # the quotes are the message's
 		(cd "$root" && eval "$(sed -n 's/.*`\(git .*\)` deletes it/\1/p' "$work/out")")
 		commands=$((commands + 1))
 	done
