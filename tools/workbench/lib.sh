@@ -68,3 +68,18 @@ mib()
 	*) echo "${1%M}" ;;
 	esac
 }
+
+# Memory of this machine in MiB: MemTotal or MemAvailable.
+memory_mib()
+{
+	awk -v name="$1:" '$1 == name { print int($2 / 1024) }' "${MP_MEMINFO:-/proc/meminfo}"
+}
+
+# A machine that is sold with $1 GiB: firmware and kernel keep some for themselves.
+need_memory()
+{
+	local gib=$1 what=$2 have
+
+	have=$(memory_mib MemTotal)
+	[ "$have" -ge $((gib * 1024 * 7 / 8)) ] || die "$what needs $gib GiB of memory, this machine has $have MiB"
+}

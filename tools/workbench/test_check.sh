@@ -90,3 +90,17 @@ test_check_counts_what_jobs_say()
 	same "$(grep -c '^bad ' "$root/build/logs/check/SUMMARY")" 6
 	T=nosuch refuses "T=nosuch: no test.s name holds it" check
 }
+
+test_check_looks_at_memory_first()
+{
+	export MP_MEMINFO=$work/meminfo
+	printf 'MemTotal:        6291456 kB\nMemAvailable:    6000000 kB\n' > meminfo
+	job small plain true
+	echo "large | plain | debug | 60 | true" >> "$work/jobs"
+	refuses "make check needs 8 GiB of memory, this machine has 6144 MiB" check --check
+	T=large refuses "make check needs 8 GiB" check
+	[ ! -e "$root/build/logs/check" ] || fail "it began"
+	T=small run check
+	echo 'MemTotal:        7900000 kB' > meminfo
+	run check --check
+}
