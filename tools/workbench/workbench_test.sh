@@ -20,6 +20,7 @@ export HOME=$work
 . "$workbench/test_fetch.sh"
 . "$workbench/test_mutants.sh"
 . "$workbench/test_check.sh"
+. "$workbench/test_host.sh"
 
 skip()
 {
@@ -68,7 +69,7 @@ make_fixture > "$work/log" 2>&1 || {
 	exit 1
 }
 mapfile -t tests < <(sed -n 's/^\(test_[a-z0-9_]*\)()$/\1/p' \
-	"$workbench"/test_{tree,series,fetch,mutants,check}.sh | grep -E "${1:-.}")
+	"$workbench"/test_{tree,series,fetch,mutants,check,host}.sh | grep -E "${1:-.}")
 echo "1..${#tests[@]}"
 for name in "${tests[@]}"; do
 	run_test "$name"

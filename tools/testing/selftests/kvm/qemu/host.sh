@@ -143,14 +143,18 @@ boot_watch()
 	done
 }
 
-rc=0
+rc=0 start=$SECONDS
 boot_watch &
 watch=$!
 if $shell; then
 	"${QEMU:-$build/qemu-o/qemu-system-x86_64}" "${args[@]}" 2> "$logs/$name.qemu" || rc=$?
 else
-	timeout --foreground -k 5 "$deadline" "${QEMU:-$build/qemu-o/qemu-system-x86_64}" "${args[@]}" \
-		3>&1 4>&2 < /dev/null > "$logs/$name.qemu" 2>&1 || rc=$?
+	# The shell's own word on a child that was killed would not be the command's stderr.
+	exec {stderr}>&2
+	{
+		timeout --foreground -k 5 "$deadline" "${QEMU:-$build/qemu-o/qemu-system-x86_64}" "${args[@]}" \
+			3>&1 4>&"$stderr" {stderr}>&- < /dev/null > "$logs/$name.qemu" 2>&1
+	} 2> /dev/null || rc=$?
 fi
 
 touch "$work/ended"
@@ -161,7 +165,7 @@ excerpt()
 {
 	{
 		{ grep -v "TCG doesn't support requested feature" "$logs/$name.qemu" || true; } | tail -n 5
-		tail -n 12 "$console" 2>/dev/null | tr -d '\r'
+		{ tail -n 12 "$console" 2>/dev/null || true; } | tr -d '\r'
 	} | cut -c1-200 | sed 's/^/    | /' >&2
 }
 
@@ -180,6 +184,17 @@ value()
 	sed -n "s/^$1 //p" "$work/result" 2>/dev/null | head -n "${2:-1}"
 }
 
+# SIGKILL comes from a time limit, or from the kernel of this machine.
+killed()
+{
+	[ "$rc" = 137 ] && [ $((SECONDS - start)) -lt "$1" ]
+}
+
+if killed "$deadline" && { grep -qsx begin "$work/result" || killed "${BOOT_TIMEOUT:-120}"; }; then
+	excerpt
+	say FAIL "QEMU was killed (out of memory?) ($(log))"
+	exit 125
+fi
 if ! grep -qsx begin "$work/result"; then
 	excerpt
 	say FAIL "the host did not boot (QEMU's status $rc, $(log))"
