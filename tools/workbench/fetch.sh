@@ -4,7 +4,8 @@
 # Print the path of the verified file that a role of ../../versions names, downloading it first when
 # the cache does not have it. The first pin of a role is taken; when the archive no longer offers it,
 # the next pin is, with a notice. Nothing else ever is, and no other trouble, such as a dead network,
-# leads to another version.
+# leads to another version. Where the next pin is in the cache, the archive is asked for the first one
+# again once an hour, and need not be there.
 #
 #   fetch.sh ROLE          the first pin on offer
 #   fetch.sh ROLE N        exactly the N-th pin of the role (1, 2)
@@ -102,6 +103,7 @@ try_pin()
 	local kind=$1 package=$2 version=$3 file=$4 sha=$5
 
 	complete "$kind" "$file" "$sha" && return 0
+	need_space "$dl" 600
 	say FETCH "$package $version"
 	apt_refresh
 	if ! download "$kind" "$package" "$version"; then
@@ -118,6 +120,29 @@ try_pin()
 dropped()
 {
 	[[ " $(offered "$1")" != *" $2 "* ]] || grep -qE '^E: .* 404 ' "$dl/$1.log"
+}
+
+# The role has a pin after the N-th that is in the cache.
+later_is_cached()
+{
+	local n kind package version file sha
+
+	for ((n = $2 + 1; n <= last; n++)); do
+		read -r kind package version file sha < <(pin "$1" "$n") || return 1
+		! complete "$kind" "$file" "$sha" || return 0
+	done
+	return 1
+}
+
+# The archive said not long ago that it has dropped the pin, or is asked and does not give it now.
+still_dropped()
+{
+	local mark=$apt_dir/dropped-$2-$3
+
+	[ -f "$mark" ] || return 1
+	[ -z "$(find "$mark" -mmin -60)" ] || return 0
+	! (try_pin "$@") 2> /dev/null || return 1
+	touch "$mark"
 }
 
 only_cached=false
@@ -143,14 +168,18 @@ for ((n = first; n <= last; n++)); do
 		echo "$version"
 		exit 0
 	fi
-	need_space "$dl" 600
+	if later_is_cached "$role" "$n" && still_dropped "$kind" "$package" "$version" "$file" "$sha"; then
+		continue
+	fi
 	if try_pin "$kind" "$package" "$version" "$file" "$sha"; then
+		rm -f "$apt_dir/dropped-$package-$version"
 		[ "$n" = "$first" ] || say NOTE "$role: fell back to pin $n, $package $version"
 		echo "$dl/$file"
 		exit 0
 	fi
 	last_package=$package
 	dropped "$package" "$version" || break
+	touch "$apt_dir/dropped-$package-$version"
 done
 if $only_cached; then
 	die "$role is not in the cache yet"

@@ -167,9 +167,32 @@ test_fetch_falls_back_to_the_second_pin_and_says_so()
 	same "$(git -C "$linux" log -1 --format=%s base)" "linux-source-6.1 6.1.1"
 	run tree linux
 	awk -F'\t' '{ print $3, $4, $5 }' "$root/versions" > "$work/offer"
+	touch -d '2 hours ago' "$MP_CACHE"/apt/dropped-*
 	run fetch linux
 	run tree linux
 	same "$(git -C "$linux" log -1 --format=%s base)" "linux-source-6.1 6.1.2"
+	same "$(ls "$MP_CACHE"/apt/dropped-* 2> /dev/null)" ""
+}
+
+# The fall-back in the cache is as good as the first pin there: no network, and no asking all the time.
+test_fetch_has_its_fall_back_without_network()
+{
+	local second=$work/cache/downloads/linux-source-6.1_6.1.1_all.deb
+
+	make_archive
+	sed -i '/ 6\.1\.2 /d' "$work/offer"
+	same "$(run fetch linux)" "$second"
+	echo offline > "$work/mode"
+	: > "$work/calls"
+	same "$(run fetch linux)" "$second"
+	same "$(cat "$work/calls")" ""
+	# An hour later the archive is asked, once.
+	touch -d '2 hours ago' "$MP_CACHE"/apt/dropped-* "$MP_CACHE/apt/updated"
+	same "$(run fetch linux)" "$second"
+	grep -q "apt-get .*update" "$work/calls"
+	: > "$work/calls"
+	same "$(run fetch linux)" "$second"
+	same "$(cat "$work/calls")" ""
 }
 
 test_fetch_falls_back_when_the_index_promises_what_is_gone()
@@ -234,6 +257,10 @@ test_fetch_on_a_full_disk_says_so()
 	refuses "cannot get linux-source-6.1 6.1.2: .*No space left on device.*log: " fetch linux
 	nothing_half
 	echo ok > "$work/mode"
+	run fetch linux
+	# What is there needs no space.
+	printf '#!/bin/sh\nprintf "%%s\\n" head "/dev/x 100 88 12 88%%%% /"\n' > "$work/df"
+	chmod +x "$work/df"
 	run fetch linux
 }
 
