@@ -49,6 +49,11 @@ kernel()
 	run_step "$stamp" "$label" "$log" bash -ec 'log=$0; make "$@"
 		! grep -q "warning:" "$log" || { echo "error: a warning, see above"; exit 1; }' "$logs/$log.log" \
 		-C "$tree" O="$out" CC='ccache gcc' LOCALVERSION= -j"$jobs" bzImage
+	# The build brings the configuration in line with Kconfig files that changed, and says nothing.
+	"$bench/kconfig.sh" "$tree" "$out" "$@" || {
+		rm -f "$stamp"
+		die "the kernel configuration did not survive the build (fragments: $*)"
+	}
 }
 
 # The pinned source without our edits, beside its own output folder as build/linux is beside its own:

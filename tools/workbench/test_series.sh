@@ -243,3 +243,20 @@ test_kconfig_makes_a_lost_option_fatal()
 	grep -q CONFIG_INET=y "$work/out"
 	[ ! -e "$work/o/.config" ] || fail "the bad configuration is left for a build to use"
 }
+
+# A kernel whose build drops a line, as one does whose Kconfig files changed since the configuration was made.
+# shellcheck disable=SC2016 # the text of a makefile
+test_a_line_that_the_build_drops_is_fatal()
+{
+	local machine=$root/tools/testing/selftests/kvm/qemu
+
+	mkdir -p "$machine"
+	cp "$workbench"/*.sh "$root/tools/workbench/"
+	printf 'CONFIG_KEPT=y\nCONFIG_LOST=y\n' > "$machine/kernel.config"
+	printf 'allnoconfig:\n\tcp $(KCONFIG_ALLCONFIG) $(O)/.config\nbzImage:\n\t%s\n' "touch \$(O)/built" > "$linux/Makefile"
+	run build kernel
+	[ -f "$root/build/linux-o/.built" ]
+	printf 'allnoconfig:\n\tcp $(KCONFIG_ALLCONFIG) $(O)/.config\nbzImage:\n\t%s\n' "sed -i /LOST/d \$(O)/.config" > "$linux/Makefile"
+	refuses "did not survive the build" build kernel
+	[ ! -f "$root/build/linux-o/.built" ] || fail "the build counts"
+}
