@@ -4,7 +4,8 @@
 # Turn the commits base..HEAD of a build tree into its edits: patch files and the series file. Nothing
 # changes, byte for byte, when the commits are those that the patches made.
 #
-#   refresh.sh [COMPONENT...]     default: every component that has a tree
+#   refresh.sh [COMPONENT...]             default: every component that has a tree
+#   refresh.sh --check [COMPONENT...]     write nothing, but die when a byte would change
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/component.sh"
@@ -85,4 +86,26 @@ refresh()
 	say REFRESH "$component: $(wc -l < "$out/series") edits"
 }
 
-for_trees refresh "$@"
+# The trees are the patches' and nothing else: what an export gives is what is there.
+check()
+{
+	local path out=$tmp/out
+
+	rm -rf "$out"
+	refuse_unready
+	export_series "$out"
+	cmp -s <(series_patches) "$out/series" ||
+		die "$series: an export has other patches: $(diff <(series_patches) "$out/series" | grep -m 1 '^[<>]')"
+	while read -r path; do
+		cmp -s "$out/$path" "$series_dir/$path" ||
+			die "$(edit_name "$path"): an export has other bytes: $(diff "$series_dir/$path" "$out/$path" | grep -m 1 '^[<>]')"
+	done < "$out/series"
+	echo "refresh: $component: $(wc -l < "$out/series") edits, to the byte"
+}
+
+if [ "${1:-}" = --check ]; then
+	shift
+	for_trees check "$@"
+else
+	for_trees refresh "$@"
+fi

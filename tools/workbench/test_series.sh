@@ -22,6 +22,21 @@ test_refresh_changes_no_byte_when_nothing_changed()
 	[ -f "$root/arch/x86/kvm/edits/kvm-x86-mmu-sch-n-and-long-enough-that-the-header-has-to-be-folded-somewhere.patch" ]
 }
 
+test_refresh_check_knows_each_byte()
+{
+	make_edit 5 mm/a.c "mm: first"
+	make_edit 9 virt/kvm/k.c "KVM: second"
+	says "refresh: linux: 2 edits, to the byte" refresh --check linux
+	sed -i 's/^Why it is so.$/& /' "$root/mm/edits/mm-first.patch"
+	refuses "mm/edits/mm-first.patch: an export has other bytes: < Why it is so. " refresh --check
+	sed -i 's/^Why it is so. $/Why it is so./' "$root/mm/edits/mm-first.patch"
+	sed -i '/second/d' "$root/series"
+	refuses "/series: an export has other patches: > virt/kvm/edits/kvm-second.patch" refresh --check
+	echo virt/kvm/edits/kvm-second.patch >> "$root/series"
+	run refresh --check
+	same "$(git -C "$linux" status --porcelain)" ""
+}
+
 test_refresh_is_the_same_under_any_configuration()
 {
 	local before
