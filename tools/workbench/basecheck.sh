@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Check that each series also applies to the second pin of its component: the base that fetch.sh falls
-# back to when an archive no longer offers the first. Only the files that the edits touch are looked at.
+# back to when an archive no longer offers the first; and that no new file is in its way there. Only the
+# files that the edits touch, and those with the path of a new file, are looked at.
 #
 #   basecheck.sh [COMPONENT...]     default: all
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/component.sh"
 . "$(dirname "$0")/gitlib.sh"
+. "$(dirname "$0")/overlay.sh"
 . "$(dirname "$0")/import.sh"
 
 # Files of the base that the edits change.
@@ -22,7 +24,7 @@ make_base()
 {
 	local file=$1 files
 
-	mapfile -t files < <(touched_files)
+	mapfile -t files < <(touched_files; overlay_files)
 	tree=$build/.tmp-base-$component
 	rm -rf "$tree"
 	# A file that the second base lacks is left to the patch to complain about, by name.
@@ -33,7 +35,7 @@ make_base()
 
 check()
 {
-	local file count
+	local file count commit
 
 	count=$(series_patches | wc -l)
 	if [ "$count" = 0 ]; then
@@ -41,14 +43,16 @@ check()
 		return
 	fi
 	if [ -z "$(pin 2)" ]; then
-		echo "basecheck: $component: one pin only, there is no second base"
+		echo "basecheck: $component: not checked: the archives serve one version only ($root/versions), there is no second base"
 		return
 	fi
 	lock "base-$component"
 	file=$(fetch "$role" 2)
 	tree_log=$logs/basecheck-$component.log
 	make_base "$file"
-	series_commit > /dev/null
+	commit=$(series_commit)
+	refuse_overlay_conflicts base
+	refuse_overlay_conflicts "$commit"
 	echo "basecheck: $component: $count edits apply to $(base_name)"
 	rm -rf "$tree"
 }

@@ -173,6 +173,22 @@ test_basecheck_knows_a_base_that_the_series_does_not_fit()
 	same "$(git -C "$linux" log -1 --format=%s base)" "linux-source-6.1 6.1.2"
 }
 
+# The first base lacks a file that the second one has: ours may have its path here, but not there.
+test_basecheck_knows_a_new_file_that_the_second_base_has()
+{
+	local dir=$work/linux-source-6.1
+
+	make_edit 5 virt/kvm/k.c "KVM: fits both"
+	cp -a "$linux" "$dir"
+	git -C "$dir" checkout -q base
+	rm -rf "$dir/.git" "$dir/mm/ours.c"
+	echo "int theirs;" > "$dir/mm/ours.c"
+	sed -i '/\t6\.1\.1\t/d' "$root/versions"
+	fixture=$root pack_kernel 6.1.1 "$dir" >> "$root/versions"
+	refuses "mm/ours.c is a new file here, but linux-source-6.1 6.1.1 or an edit has it too" basecheck linux
+	run tree linux
+}
+
 test_basecheck_unpacks_touched_files_only()
 {
 	make_edit 31 virt/kvm/k.c "KVM: fits the first only"
