@@ -15,7 +15,10 @@ packages=(
 	git dpkg-dev e2fsprogs busybox-static shellcheck perl procps jq gnuplot-nox
 )
 
-[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || die "this workbench runs on Debian 12, x86-64"
+# Sources, headers and libraries are Debian 12's: nothing is installed on another system.
+system=$(sed -n 's/^ID=//p; s/^VERSION_ID=//p' "${MP_OS_RELEASE:-/etc/os-release}" 2>/dev/null | tr -d '"' | sort -r | tr '\n' ' ')
+system+=$(dpkg --print-architecture 2>/dev/null || true)
+[ "$system" = "debian 12 amd64" ] || die "this workbench runs on Debian 12, x86-64, and this is '$system'"
 
 missing=()
 installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null || true)

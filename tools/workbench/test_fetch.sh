@@ -327,6 +327,23 @@ test_deps_installs_what_is_missing_and_nothing_else()
 	grep -q "install --no-install-recommends bison jq" "$work/calls"
 }
 
+test_deps_installs_nothing_on_another_system()
+{
+	make_archive
+	export MP_OS_RELEASE=$work/os-release
+	printf '#!/bin/sh\necho 0\n' > "$work/id"
+	chmod +x "$work/id"
+	lacking bison
+	printf 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\nID=debian\n' > os-release
+	refuses "runs on Debian 12, x86-64, and this is 'debian 13 amd64'" deps
+	printf 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="22.04"\n' > os-release
+	refuses "this is 'ubuntu 22.04 amd64'" deps
+	same "$(cat "$work/calls")" ""
+	printf 'VERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=debian\n' > os-release
+	run deps
+	grep -q "install --no-install-recommends bison" "$work/calls"
+}
+
 test_deps_that_cannot_be_installed_end_in_one_line()
 {
 	make_archive
