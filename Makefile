@@ -55,7 +55,7 @@ check: args-check all debug guest-6.12 ## run all tests; the last line is "N pas
 soak: args-soak $(if $(filter 1,$(STRESS)),debug qemu host-parts selftests,host guest-6.1 $(if $(filter 1,$(PRIVATE)),debug)) ## boot N plain guests in a row; STRESS=1, PRIVATE=1: private memory
 	@$W/soak.sh
 
-peers: host ## run the KVM selftests of 6.1 and 6.12 on the stock kernel and on ours and compare (T=PATTERN: some)
+peers: args-peers host ## run the KVM selftests of 6.1 and 6.12 on the stock kernel and on ours and compare (T=PATTERN: some)
 	@$W/peers.sh compare "$$T"
 
 mutants: args-mutants all debug ## take one rule at a time out of the kernel, and see its test fail (T=PATTERN: some)
@@ -67,13 +67,23 @@ exec: args-exec host ## run CMD as root in the emulated host, with DIR visible a
 shell: args-shell host ## an interactive shell in the emulated host (DIR at /mnt; leave with exit)
 	@$Q/host.sh --shell "$${DIR:-.}"
 
-bench: host guest-6.1 selftests ## measure in deterministic mode; report in build/report/bench.json
+bench: args-bench host guest-6.1 selftests ## measure in deterministic mode; report in build/report/bench.json
 	@$W/bench.sh
 
 # Bad values are refused before anything is built.
 .PHONY: args-run args-soak args-check args-mutants args-gdb args-shell args-exec
 args-run args-soak args-check args-mutants args-gdb: args-%:
 	@$W/$*.sh --check
+
+.PHONY: args-bench args-peers args-discard
+args-bench:
+	@$W/bench.sh --check
+
+args-peers:
+	@$W/peers.sh --check "$$T"
+
+args-discard:
+	@test -n "$$DISCARD" || { echo "make discard: DISCARD=linux, qemu or edk2 is needed" >&2; exit 2; }
 
 args-shell:
 	@$Q/host.sh --check "$${DIR:-.}" true
@@ -131,8 +141,8 @@ deps:
 refresh: ## turn the commits in build/linux, build/qemu, build/edk2 back into patches
 	@$W/refresh.sh
 
-discard: ## give up unexported work in build/DISCARD (linux, qemu or edk2); it is kept under a ref
-	@$W/discard.sh "$${DISCARD:?linux, qemu or edk2}"
+discard: args-discard ## give up unexported work in build/DISCARD (linux, qemu or edk2); it is kept under a ref
+	@$W/discard.sh "$$DISCARD"
 
 mbox: tree ## a mail-ready series for each component in build/mail
 	@$W/mbox.sh

@@ -6,10 +6,16 @@
 # pinned memory, each with two sizes of RAM. Prints both and writes build/report/bench.json:
 # "kvm" has the operations by name, in instructions; "guests" is a list with one object a line of the
 # table: kind, ram, and the cost fields of Documentation/dev/run-report.rst.
+#
+#   bench.sh [--check]     --check: only look at the variables
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
+# What is compared must be the same machine, whatever a user set for another command.
+export ICOUNT=1 SMP=1 MEM=3G TIMEOUT=900
+"$host" --check "$root" true
+[ "${1:-}" != --check ] || exit 0
 out=$build/report/bench.json
 rows=$build/report/.bench-rows
 mkdir -p "$build/report"
@@ -24,7 +30,7 @@ measure()
 {
 	local kind=$1 sev=$2 ram=$3 facts=$build/report/bench-$1-$3.facts
 
-	ICOUNT=1 SMP=1 MEM=3G TIMEOUT=900 "$host" --name "bench-$kind-$ram" "$build/guest-6.1" \
+	"$host" --name "bench-$kind-$ram" "$build/guest-6.1" \
 		"GUEST_SEV=$sev GUEST_MEM=$ram GUEST_WORKLOAD=boot bash guest.sh" > "$facts" 2> "$logs/bench-$kind-$ram.guest" ||
 		die "the $kind guest with $ram did not pass: $(fact "$facts" error) (log: $logs/bench-$kind-$ram.guest)"
 	jq -nc --arg kind "$kind" --arg ram "$ram" --argjson pinned "$(fact "$facts" pinned_pages)" \
@@ -35,7 +41,7 @@ measure()
 }
 
 operations=$build/report/bench-kvm.facts
-ICOUNT=1 SMP=1 MEM=3G TIMEOUT=900 "$host" --name bench-kvm "$build/selftests" ./private_mem_perf_test > "$operations" ||
+"$host" --name bench-kvm "$build/selftests" ./private_mem_perf_test > "$operations" ||
 	die "private_mem_perf_test did not pass (log: $logs/bench-kvm.console)"
 grep ' instructions$' "$operations" | tr -d '\r' || die "private_mem_perf_test measured nothing: see $operations"
 echo

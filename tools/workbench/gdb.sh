@@ -8,8 +8,9 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
+"$root/tools/testing/selftests/kvm/qemu/host.sh" --check "${DIR:-$root}" "${CMD:-true}"
 command -v gdb > /dev/null || die "gdb is not installed (Debian package gdb)"
-[ "${1:-}" != --check ] || exec "$root/tools/testing/selftests/kvm/qemu/host.sh" --check "${DIR:-$root}" "${CMD:-true}"
+[ "${1:-}" != --check ] || exit 0
 socket=$build/.gdb
 kernel=$build/linux-dbg-o
 export KERNEL=$kernel/arch/x86/boot/bzImage HOST_ARGS="nokaslr ${HOST_ARGS:-}" TIMEOUT=86400 BOOT_TIMEOUT=86400

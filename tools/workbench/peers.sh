@@ -8,6 +8,7 @@
 #   peers.sh private               6.12's programs of private memory and SEV types on our kernel
 #   peers.sh compare [PATTERN]     both suites on the stock kernel and on ours, or the programs whose
 #                                  name holds PATTERN; table in build/report/peers.txt
+#   peers.sh --check [PATTERN]     only look at the variables, and at PATTERN if the suites' sources are there
 #
 # What is left out, run with arguments, or known to end otherwise is said in
 # tools/testing/selftests/kvm/qemu/peers.list, with the reason.
@@ -97,6 +98,31 @@ programs()
 	local set=$1 tree=$2
 
 	sed -n "s|^TEST_GEN_PROGS_x86_64 +\{0,1\}= |$set/|p" "$tree/tools/testing/selftests/kvm/Makefile"
+}
+
+list_programs()
+{
+	mkdir -p "$results"
+	programs 6.1 "$build/linux" > "$results/6.1.all"
+	programs 6.12 "$peers/linux-6.12" > "$results/6.12.all"
+}
+
+# Dies when no program's name holds the pattern.
+need_program()
+{
+	cat "$results/6.1.all" "$results/6.12.all" | grep -qF -- "$pattern" || die "T=$pattern: no program's name holds it"
+}
+
+check()
+{
+	local tree
+
+	"$platform/host.sh" --check "$root" true
+	for tree in "$build/linux" "$peers/linux-6.12"; do
+		[ -f "$tree/tools/testing/selftests/kvm/Makefile" ] || return 0
+	done
+	list_programs
+	need_program
 }
 
 # ---- the list of exceptions: PROGRAM | WHAT | REASON
@@ -257,9 +283,8 @@ run_again()
 
 compare_set()
 {
-	local set=$1 tree=$2 preload=$3
+	local set=$1 preload=$2
 
-	programs "$set" "$tree" > "$results/$set.all"
 	to_run < "$results/$set.all" > "$results/$set.list"
 	[ -s "$results/$set.list" ] || return 0
 	rm -f "$results/$set-"*
@@ -295,10 +320,13 @@ run_compare()
 {
 	local program
 
+	source_6_12
+	list_programs
+	need_program
 	build_6_12
 	build_6_1
-	compare_set 6.1 "$build/stock/linux" ''
-	compare_set 6.12 "$peers/linux-6.12" region2.so
+	compare_set 6.1 ''
+	compare_set 6.12 region2.so
 	table=$build/report/peers.txt
 	mkdir -p "$build/report"
 	printf '%-52s %-18s %-18s %s\n' program stock ours remark > "$table"
@@ -313,7 +341,11 @@ run_compare()
 }
 
 pattern=
-[ "${1:-}" != compare ] || pattern=${2:-}
+case ${1:-} in compare|--check) pattern=${2:-} ;; esac
+if [ "${1:-}" = --check ]; then
+	check
+	exit
+fi
 lock peers
 mkdir -p "$run" "$results" "$logs/peers"
 case ${1:-} in
