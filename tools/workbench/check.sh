@@ -121,7 +121,7 @@ wait_for_lane 1
 {
 	echo "commit $(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo none)"
 	echo "seconds $((SECONDS - began))"
-	printf 'bad %s\n' "${bad[@]}"
+	[ ${#bad[@]} = 0 ] || printf 'bad %s\n' "${bad[@]}"
 } > "$dir/SUMMARY"
 [ "$((passed + failed + skipped))" -gt 0 ] || { echo "no test gave a result" >&2; failed=1; }
 [ ${#bad[@]} = 0 ] || printf 'again: make check T=%s\n' "$(printf '%s\n' "${bad[@]%%:*}" | sort -u | head -n 1)" >&2

@@ -66,6 +66,7 @@ test_a_second_check_waits_for_the_first()
 	touch go
 	wait "$first"
 	wait "$second" || { cat second; fail "the second ran beside the first"; }
+	same "$(grep -c '^bad' "$root/build/logs/check/SUMMARY" || true)" 0
 	same "$(tail -n 1 first)$(tail -n 1 second)" "1 passed, 0 failed, 0 skipped1 passed, 0 failed, 0 skipped"
 }
 
