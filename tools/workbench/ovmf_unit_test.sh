@@ -16,7 +16,7 @@ out=$build/ovmf-test
 quiet=(-Wno-unused-parameter -Wno-missing-field-initializers)
 case ${1:-} in
 report)
-	sources=("$lib/UnitTest/PageEncReportTest.c" "$lib/X64/PageEncReport.c" "$lib/X64/PageEncReportKvm.c")
+	sources=("$lib"/UnitTest/PageEncReportTest*.c "$lib"/X64/{PageEncReport,PageEncReportKvm,PeiDxeVirtualMemory}.c)
 	;;
 split)
 	sources=("$tree/UefiCpuPkg/CpuDxe/UnitTest/SplitPageTest.c" -I"$tree/UefiCpuPkg/CpuDxe")
