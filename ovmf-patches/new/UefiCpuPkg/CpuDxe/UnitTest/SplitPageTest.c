@@ -1,15 +1,14 @@
 /** @file
 
   Test of the one function of CpuDxe that splits pages, run on the build machine:
-  the parts have the encryption bit of the whole, and its other attributes; the
-  table is encrypted if anything is. Prints TAP.
+  the parts have the encryption bit of the whole, and its other attributes; their
+  table is encrypted wherever there is an encryption bit. Prints TAP.
 
   SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause-Patent
 
 **/
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <PiDxe.h>
 #include <Library/PcdLib.h>
@@ -28,16 +27,18 @@
 #define PcdGetBool(Name)     FALSE
 #define FeaturePcdGet(Name)  FALSE
 
-static UINT64  mTestPcdPteMemoryEncryptionAddressOrMask;
-static UINT64  mTestPcdTdxSharedBitMask;
+STATIC UINT64  mTestPcdPteMemoryEncryptionAddressOrMask;
+STATIC UINT64  mTestPcdTdxSharedBitMask;
 
 #include "../CpuPageTable.c"
 
 #define ENC_MASK  BIT47
+#define ENTRIES   (SIZE_4KB / sizeof (UINT64))
 
-static UINT64  mTable[512] __attribute__ ((aligned (SIZE_4KB)));
+STATIC UINT64  mTable[ENTRIES] __attribute__ ((aligned (SIZE_4KB)));
 
-static VOID *
+STATIC
+VOID *
 EFIAPI
 OnePage (
   IN UINTN  Pages
@@ -46,21 +47,36 @@ OnePage (
   return (Pages == 1) ? mTable : NULL;
 }
 
-//
-// The entry of a page of Size at Address, split to parts of PartSize.
-//
-static BOOLEAN
+/**
+  Split a page, and check each part and the entry that refers to them.
+
+  @param[in]  Mask        The platform's encryption bit. Zero: there is none.
+  @param[in]  Attributes  Of the page, and that of each part afterwards.
+  @param[in]  Whole       The size of the page.
+  @param[in]  Part        The size of a part.
+
+  @return  Whether all is as it has to be.
+
+**/
+STATIC
+BOOLEAN
 Splits (
-  UINT64          Mask,
-  UINT64          Attributes,
-  PAGE_ATTRIBUTE  Whole,
-  PAGE_ATTRIBUTE  Part
+  IN UINT64          Mask,
+  IN UINT64          Attributes,
+  IN PAGE_ATTRIBUTE  Whole,
+  IN PAGE_ATTRIBUTE  Part
   )
 {
-  UINT64  Address  = 0x140000000;
-  UINT64  Entry    = Address | Attributes | IA32_PG_P | IA32_PG_PS;
-  UINT64  PartSize = (Part == Page2M) ? SIZE_2MB : SIZE_4KB;
-  UINT64  Want     = Attributes | IA32_PG_P | ((Part == Page2M) ? IA32_PG_PS : 0);
+  UINT64  Address;
+  UINT64  Entry;
+  UINT64  PartSize;
+  UINT64  Want;
+  UINTN   Index;
+
+  Address  = 0x140000000;
+  Entry    = Address | Attributes | IA32_PG_P | IA32_PG_PS;
+  PartSize = (Part == Page2M) ? SIZE_2MB : SIZE_4KB;
+  Want     = Attributes | IA32_PG_P | ((Part == Page2M) ? IA32_PG_PS : 0);
 
   mTestPcdPteMemoryEncryptionAddressOrMask = Mask;
   if (SplitPage (&Entry, Whole, Part, OnePage) != RETURN_SUCCESS) {
@@ -68,14 +84,14 @@ Splits (
     return FALSE;
   }
 
-  for (UINT64 I = 0; I < 512; I++) {
-    if (mTable[I] != ((Address + I * PartSize) | Want)) {
-      printf ("# part %llu: %llx\n", I, mTable[I]);
+  for (Index = 0; Index < ENTRIES; Index++) {
+    if (mTable[Index] != ((Address + Index * PartSize) | Want)) {
+      printf ("# part %llu: %llx\n", Index, mTable[Index]);
       return FALSE;
     }
   }
 
-  if ((Entry & ~0xfffULL) != ((UINT64)mTable | Mask)) {
+  if ((Entry & ~(UINT64)EFI_PAGE_MASK) != ((UINT64)mTable | Mask)) {
     printf ("# the whole: %llx, the table is at %p\n", Entry, mTable);
     return FALSE;
   }
@@ -83,33 +99,49 @@ Splits (
   return TRUE;
 }
 
+STATIC CONST struct {
+  CONST CHAR8    *Name;
+  UINT64         Mask;
+  UINT64         Attributes;
+} mTests[] = {
+  { "an encrypted page",                 ENC_MASK, ENC_MASK | IA32_PG_RW },
+  { "a shared page",                     ENC_MASK, IA32_PG_RW            },
+  { "a shared page, read only, no code", ENC_MASK, IA32_PG_NX            },
+  { "a page without SEV",                0,        IA32_PG_RW            },
+};
+
 int
 main (
   void
   )
 {
-  static const struct {
-    const char    *Name;
-    UINT64        Mask;
-    UINT64        Attributes;
-  } Tests[] = {
-    { "an encrypted page",               ENC_MASK, ENC_MASK | IA32_PG_RW              },
-    { "a shared page",                   ENC_MASK, IA32_PG_RW                         },
-    { "a shared page, read only, no code", ENC_MASK, IA32_PG_NX                         },
-    { "a page without SEV",              0,        IA32_PG_RW                         },
-  };
-  int  Failed = 0, Number = 0;
+  UINTN    Index;
+  UINTN    Number;
+  UINTN    Failed;
+  UINTN    Huge;
+  BOOLEAN  Good;
 
-  for (size_t I = 0; I < ARRAY_SIZE (Tests); I++) {
-    for (int Huge = 0; Huge < 2; Huge++) {
-      BOOLEAN  Good;
-
-      Good = Splits (Tests[I].Mask, Tests[I].Attributes, Huge ? Page1G : Page2M, Huge ? Page2M : Page4K);
-      printf ("%s %d - %s of %s\n", Good ? "ok" : "not ok", ++Number, Tests[I].Name, Huge ? "1 GB" : "2 MB");
-      Failed |= !Good;
+  Number = 0;
+  Failed = 0;
+  for (Index = 0; Index < ARRAY_SIZE (mTests); Index++) {
+    for (Huge = 0; Huge < 2; Huge++) {
+      Good = Splits (
+               mTests[Index].Mask,
+               mTests[Index].Attributes,
+               Huge ? Page1G : Page2M,
+               Huge ? Page2M : Page4K
+               );
+      printf (
+        "%s %llu - %s of %s\n",
+        Good ? "ok" : "not ok",
+        ++Number,
+        mTests[Index].Name,
+        Huge ? "1 GB" : "2 MB"
+        );
+      Failed += Good ? 0 : 1;
     }
   }
 
-  printf ("1..%d\n", Number);
-  return Failed;
+  printf ("1..%llu\n", Number);
+  return Failed != 0;
 }
