@@ -34,8 +34,12 @@ ReportRun (
   }
 
   //
-  // The hypervisor may take the old page away as soon as it knows. No access
-  // by the old bit may be possible from here on, not even a speculative one.
+  // The hypervisor may take the old page away as soon as it knows. From here on
+  // this processor must not reach it by the old bit, not even by speculation.
+  // The other processors halt, and the INIT that wakes one empties its TLB.
+  //
+  // The walk flushes too, but that is too late for all runs but the last one,
+  // and does not happen after an error.
   //
   CpuFlushTlb ();
   PageEncReportPages (
@@ -61,8 +65,8 @@ PageEncReportBegin (
   // CR3 may hold flags and the encryption bit beside the address.
   //
   Ignored = InternalGetMemEncryptionAddressMask () | EFI_PAGE_MASK;
-  InUse   = Cr3BaseAddress == 0 ||
-            ((Cr3BaseAddress ^ AsmReadCr3 ()) & ~Ignored) == 0;
+  InUse   = (Cr3BaseAddress == 0) ||
+            (((Cr3BaseAddress ^ AsmReadCr3 ()) & ~Ignored) == 0);
 
   Report->Active    = !Mmio && InUse && PageEncReportIsOffered ();
   Report->Encrypted = Encrypted;

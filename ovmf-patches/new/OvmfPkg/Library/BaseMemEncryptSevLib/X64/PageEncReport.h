@@ -13,6 +13,9 @@
     PageEncReportChange ()  before each entry that maps memory is changed
     PageEncReportEnd ()     once, also after an error: what was changed is told
 
+  Each walk has its PAGE_ENC_REPORT on the stack: a timer event may come in the
+  middle of one and walk itself, for pages of its own.
+
   SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause-Patent
 
 **/
@@ -87,10 +90,12 @@ PageEncReportEnd (
   );
 
 /**
-  Find out, once, whether the hypervisor wants to be told.
+  Find out whether the hypervisor wants to be told. Each module that has this
+  library asks once. Only to be called in an SEV guest.
 
-  @retval TRUE   This is a plain SEV guest of KVM, which offers the hypercall.
-  @retval FALSE  It is not: there must be no hypercall.
+  @retval TRUE   This is a guest of KVM, which offers the hypercall, and it is
+                 plain SEV: not SEV-ES, not SEV-SNP.
+  @retval FALSE  There must be no hypercall.
 
 **/
 BOOLEAN
