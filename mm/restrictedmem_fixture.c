@@ -10,6 +10,7 @@
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/user.h>
 
 #include "restrictedmem_test.h"
@@ -225,4 +226,26 @@ int test_populate(struct test_file *tf, pgoff_t start, pgoff_t end)
 {
 	return vfs_fallocate(tf->file, FALLOC_FL_KEEP_SIZE,
 			     (loff_t)start << PAGE_SHIFT, (loff_t)(end - start) << PAGE_SHIFT);
+}
+
+/* As a task with a limit of @pages, with or without the right to exceed it. */
+int test_populate_limited(struct test_file *tf, pgoff_t end, unsigned long pages, bool capable)
+{
+	struct rlimit *limit = &current->signal->rlim[RLIMIT_MEMLOCK];
+	struct cred *cred = prepare_creds();
+	struct rlimit saved = *limit;
+	const struct cred *old;
+	int err;
+
+	if (!cred)
+		return -ENOMEM;
+	if (!capable)
+		cap_lower(cred->cap_effective, CAP_IPC_LOCK);
+	old = override_creds(cred);
+	limit->rlim_cur = pages << PAGE_SHIFT;
+	err = test_populate(tf, 0, end);
+	*limit = saved;
+	revert_creds(old);
+	put_cred(cred);
+	return err;
 }

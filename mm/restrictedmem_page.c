@@ -8,10 +8,10 @@
  * and checks again when it maps the page. The user's callbacks change that state. The same holds
  * for a page with a memory error, where PageHWPoison takes the place of the list.
  *
- * A page that does not exist is allocated with the invalidate_lock held shared, from the question
- * whether a punch runs, or the wish for the page is stale, until the page is in the page cache. A
- * punch passes through the exclusive lock: a getter was before it, and the punch removes its page,
- * or is behind it, and waits for the end of the punch.
+ * A page that does not exist is allocated with the invalidate_lock held, shared if that will do, from
+ * the question whether a punch runs, or the wish for the page is stale, until the page is in the page
+ * cache. A punch passes through the exclusive lock: a getter was before it, and the punch removes its
+ * page, or is behind it, and waits for the end of the punch.
  *
  * Accounting: each page is charged to the memcg of the task that causes it, and counted in
  * locked_vm of the user who created the file. RLIMIT_MEMLOCK of the task is looked at only here,
@@ -104,7 +104,7 @@ static int restrictedmem_allocate(struct restrictedmem_inode *ri, pgoff_t index,
 	struct folio *folio;
 	int err;
 
-	lockdep_assert_held_read(&ri->inode.i_mapping->invalidate_lock);
+	lockdep_assert_held(&ri->inode.i_mapping->invalidate_lock);
 
 	err = restrictedmem_charge(ri);
 	if (err)
@@ -190,29 +190,55 @@ static int restrictedmem_get_locked(struct restrictedmem_inode *ri, pgoff_t inde
 	return restrictedmem_allocate(ri, index, foliop);
 }
 
-/* Get the page at @index with a reference. @binding is NULL to populate the file for nobody. */
+/* Several getters at a time, or one alone. */
+static void restrictedmem_lock(struct address_space *mapping, bool alone)
+{
+	if (alone)
+		filemap_invalidate_lock(mapping);
+	else
+		filemap_invalidate_lock_shared(mapping);
+}
+
+static void restrictedmem_unlock(struct address_space *mapping, bool alone)
+{
+	if (alone)
+		filemap_invalidate_unlock(mapping);
+	else
+		filemap_invalidate_unlock_shared(mapping);
+}
+
+/*
+ * Get the page at @index with a reference. @binding is NULL to populate the file for nobody.
+ *
+ * Each getter charges its page before it knows whether another is faster, so what is missing at a
+ * limit may be held by somebody who is about to bring this very page, or to give up. Such an error
+ * counts only if nobody else is in here.
+ */
 int restrictedmem_get_folio(struct restrictedmem_inode *ri, pgoff_t index,
 			    struct restrictedmem_binding *binding, unsigned long cookie,
 			    struct folio **foliop)
 {
 	struct address_space *mapping = ri->inode.i_mapping;
-	bool punched;
+	bool punched, retry, alone = false;
 	int err;
 
 	if (restrictedmem_get_fast(ri, index, foliop))
 		return 0;
 
 	do {
-		filemap_invalidate_lock_shared(mapping);
+		restrictedmem_lock(mapping, alone);
 		punched = restrictedmem_is_punched(ri, index);
 		err = punched ? -EEXIST : restrictedmem_get_locked(ri, index, binding, cookie,
 								   foliop);
-		filemap_invalidate_unlock_shared(mapping);
+		restrictedmem_unlock(mapping, alone);
 
 		if (punched && wait_event_interruptible(ri->punch_wait,
 							!restrictedmem_is_punched(ri, index)))
 			return -EINTR;
-	} while (err == -EEXIST);
+
+		retry = err == -EEXIST || (!alone && (err == -EDQUOT || err == -ENOMEM));
+		alone = retry && err != -EEXIST;
+	} while (retry);
 
 	return err;
 }

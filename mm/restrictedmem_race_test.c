@@ -10,8 +10,10 @@
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/pagemap.h>
 #include <linux/prandom.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/user.h>
 
 #include "internal.h"
 #include "restrictedmem_test.h"
@@ -79,6 +81,12 @@ static int act_populate(struct actor *actor)
 }
 
 /* The first user's invalidate_start waits until it is let go. */
+/* Without the right to exceed a limit of @end pages. */
+static int act_populate_limited(struct actor *actor)
+{
+	return test_populate_limited(actor->f->tf, actor->end, actor->end, false);
+}
+
 struct held_punch {
 	struct completion entered;
 	struct completion leave;
@@ -130,6 +138,28 @@ static void test_get_waits(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, populater.result, 0);
 	/* 8 to 15, and those that were got. */
 	test_expect_charged(test, f->tf, 11);
+}
+
+/*
+ * The limit has room for the page, but another getter has just charged one that it will give back. Who
+ * is refused then waits until nobody else allocates, and only then it counts.
+ */
+static void test_limit_held(struct kunit *test)
+{
+	struct test_fixture *f = test->priv;
+	struct test_file *tf = f->tf;
+	struct actor getter;
+
+	filemap_invalidate_lock_shared(tf->ri->inode.i_mapping);
+	atomic_long_inc(&tf->user->locked_vm);
+	start_actor(test, &getter, act_populate_limited, 0, 4);
+	KUNIT_EXPECT_TRUE(test, waits(&getter));
+	atomic_long_dec(&tf->user->locked_vm);
+	filemap_invalidate_unlock_shared(tf->ri->inode.i_mapping);
+
+	KUNIT_EXPECT_TRUE(test, finishes(&getter));
+	KUNIT_EXPECT_EQ(test, getter.result, 0);
+	test_expect_charged(test, tf, 4);
 }
 
 static void test_wait_interrupted(struct kunit *test)
@@ -431,6 +461,7 @@ static void test_stress(struct kunit *test)
 
 static struct kunit_case restrictedmem_race_cases[] = {
 	KUNIT_CASE(test_get_waits),
+	KUNIT_CASE(test_limit_held),
 	KUNIT_CASE(test_wait_interrupted),
 	KUNIT_CASE(test_wait_stale),
 	KUNIT_CASE(test_punch_overlap),

@@ -4,8 +4,6 @@
  * and in which order, which pages exist and who pays for them. restrictedmem_race_test.c has what
  * runs at once.
  */
-#include <linux/capability.h>
-#include <linux/cred.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
@@ -348,42 +346,20 @@ static void test_charges(struct kunit *test)
 	test_expect_charged(test, f->tf, 14);
 }
 
-/* Run populate() as a task with a limit of @pages, with or without the right to exceed it. */
-static int populate_limited(struct kunit *test, struct test_file *tf, pgoff_t end,
-			    unsigned long pages, bool capable)
-{
-	struct rlimit *limit = &current->signal->rlim[RLIMIT_MEMLOCK];
-	struct cred *cred = prepare_creds();
-	struct rlimit saved = *limit;
-	const struct cred *old;
-	int err;
-
-	KUNIT_ASSERT_NOT_NULL(test, cred);
-	if (!capable)
-		cap_lower(cred->cap_effective, CAP_IPC_LOCK);
-	old = override_creds(cred);
-	limit->rlim_cur = pages << PAGE_SHIFT;
-	err = test_populate(tf, 0, end);
-	*limit = saved;
-	revert_creds(old);
-	put_cred(cred);
-	return err;
-}
-
 static void test_limit(struct kunit *test)
 {
 	struct test_fixture *f = test->priv;
 
-	KUNIT_EXPECT_EQ(test, populate_limited(test, f->tf, 4, 4, false), 0);
+	KUNIT_EXPECT_EQ(test, test_populate_limited(f->tf, 4, 4, false), 0);
 	test_expect_charged(test, f->tf, 4);
-	KUNIT_EXPECT_EQ(test, populate_limited(test, f->tf, 8, 5, false), -EDQUOT);
+	KUNIT_EXPECT_EQ(test, test_populate_limited(f->tf, 8, 5, false), -EDQUOT);
 	test_expect_charged(test, f->tf, 5);
-	KUNIT_EXPECT_EQ(test, populate_limited(test, f->tf, 8, 5, true), 0);
+	KUNIT_EXPECT_EQ(test, test_populate_limited(f->tf, 8, 5, true), 0);
 	test_expect_charged(test, f->tf, 8);
 	/* Pages that are there cost nothing, however low the limit is now. */
-	KUNIT_EXPECT_EQ(test, populate_limited(test, f->tf, 8, 0, false), 0);
+	KUNIT_EXPECT_EQ(test, test_populate_limited(f->tf, 8, 0, false), 0);
 	KUNIT_EXPECT_EQ(test, test_punch(f->tf, 0, 2), 0);
-	KUNIT_EXPECT_EQ(test, populate_limited(test, f->tf, 2, 7, false), -EDQUOT);
+	KUNIT_EXPECT_EQ(test, test_populate_limited(f->tf, 2, 7, false), -EDQUOT);
 	test_expect_charged(test, f->tf, 7);
 }
 

@@ -64,6 +64,7 @@ void test_unbind(struct test_user *user);
 int test_get(struct test_user *user, pgoff_t index);
 int test_punch(struct test_file *tf, pgoff_t start, pgoff_t end);
 int test_populate(struct test_file *tf, pgoff_t start, pgoff_t end);
+int test_populate_limited(struct test_file *tf, pgoff_t end, unsigned long pages, bool capable);
 long test_resident(struct test_file *tf);
 void test_expect_charged(struct kunit *test, struct test_file *tf, long pages);
 
