@@ -25,8 +25,6 @@
 
 #define MSR_SYSTEM_TIME_OLD	0x12
 #define MSR_WALL_CLOCK_OLD	0x11
-#define MSR_EFER		0xc0000080
-#define EFER_SVME		(1u << 12)
 #define HV_GUEST_OS_ID		0x40000000
 #define HV_HYPERCALL		0x40000001
 #define HV_REFERENCE_TSC	0x40000021
@@ -263,24 +261,6 @@ FIXTURE_SETUP(accessors)
 FIXTURE_TEARDOWN(accessors)
 {
 	destroy_target(&self->target);
-}
-
-/* A nested guest's page tables would be read by KVM: there is none. */
-TEST_F_TIMEOUT(accessors, no_nested_guests, PVM_TEST_SECONDS)
-{
-	struct pvm_cmd read = { .op = PVM_RDMSR, .addr = MSR_EFER };
-	struct kvm_sregs sregs;
-	int vcpu = self->target.vm.vcpu[0].fd;
-
-	ASSERT_EQ(0, pvm_command(&self->target.vm, 0, &read));
-	EXPECT_EQ(PVM_EXCEPTION, guest_wrmsr(&self->target.vm, MSR_EFER,
-					     self->target.vm.vcpu[0].cmd->result | EFER_SVME));
-	EXPECT_EQ(13, self->target.vm.vcpu[0].cmd->vector);
-	ASSERT_EQ(0, ioctl(vcpu, KVM_GET_SREGS, &sregs));
-	EXPECT_EQ(0, sregs.efer & EFER_SVME);
-	sregs.efer |= EFER_SVME;
-	EXPECT_EQ(-1, ioctl(vcpu, KVM_SET_SREGS, &sregs));
-	EXPECT_EQ(EINVAL, errno);
 }
 
 /* Put code at @gpa and run it, with RSI = @value. */
