@@ -16,6 +16,7 @@
 
 #include "kselftest_harness.h"
 #include "private_vm.h"
+#include "restrictedmem_util.h"
 
 #define SIZE	(4 * PVM_MIB)
 #define PAGES	(SIZE / PVM_PAGE)
@@ -110,12 +111,24 @@ TEST_F_TIMEOUT(conversion, asked_for_by_the_guest, PVM_TEST_SECONDS)
 TEST_F_TIMEOUT(conversion, state_that_is_there, PVM_TEST_SECONDS)
 {
 	struct pvm *vm = &self->vm;
+	int64_t faults, flushes;
 
 	ASSERT_EQ(0, pvm_set_private(vm, PVM_DATA, SIZE, true));
 	ASSERT_EQ(0, pvm_fill_pages(vm, PVM_DATA, SIZE, PRIVATE_VALUE, 1));
 	ASSERT_EQ(0, ask(vm, PVM_DATA, SIZE, true));
 	EXPECT_EQ(0, pvm_check_pages(vm, PVM_DATA, SIZE, PRIVATE_VALUE, 1));
 	EXPECT_EQ(0, pvm_resident(self->hva, SIZE));
+
+	/* Nor are they unmapped, all or any. */
+	faults = pvm_stat(vm, 0, "pf_taken");
+	flushes = pvm_vm_stat(vm, "remote_tlb_flush_requests");
+	ASSERT_LE(0, faults);
+	ASSERT_LE(0, flushes);
+	ASSERT_EQ(0, ask(vm, PVM_DATA, SIZE, true));
+	ASSERT_EQ(0, ask(vm, PVM_DATA + 3 * PVM_PAGE, PVM_MIB, true));
+	EXPECT_EQ(0, pvm_check_pages(vm, PVM_DATA, SIZE, PRIVATE_VALUE, 1));
+	EXPECT_EQ(faults, pvm_stat(vm, 0, "pf_taken"));
+	EXPECT_EQ(flushes, pvm_vm_stat(vm, "remote_tlb_flush_requests"));
 }
 
 /* The VMM's answer is the guest's result. */
@@ -261,38 +274,12 @@ TEST_F_TIMEOUT(conversion, mapping_copied, PVM_TEST_SECONDS)
 	PRIVATE_PAGES_INTACT();
 }
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
-static long read_number(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	long value = -1;
-
-	if (!file)
-		return -1;
-	if (fscanf(file, "%ld", &value) != 1)
-		value = -1;
-	fclose(file);
-	return value;
-}
-
 /* Aging asks KVM which of its mappings were used, and clears that. */
 TEST_F_TIMEOUT(conversion, mapping_aged, PVM_TEST_SECONDS)
 {
 	ASSERT_EQ(0, make_checkered(self));
 	for (int i = 0; i < 3; i++) {
-		ASSERT_EQ(0, write_file("/proc/self/clear_refs", "1"));
+		ASSERT_EQ(0, rmem_write("/proc/self/clear_refs", "1"));
 		PRIVATE_PAGES_INTACT();
 		SHARED_PAGES_INTACT();
 	}
@@ -311,13 +298,13 @@ TEST_F_TIMEOUT(conversion, mapping_merged, PVM_TEST_SECONDS)
 	for (uint64_t page = 0; page < PAGES; page++)
 		memset(self->hva + page * PVM_PAGE, 0x44, PVM_PAGE);
 	EXPECT_EQ(PAGES / 2, check_every_other(&self->vm, 0, SHARED_VALUE, 1));
-	ASSERT_EQ(0, write_file(KSM "pages_to_scan", "10000"));
-	ASSERT_EQ(0, write_file(KSM "sleep_millisecs", "10"));
+	ASSERT_EQ(0, rmem_write(KSM "pages_to_scan", "10000"));
+	ASSERT_EQ(0, rmem_write(KSM "sleep_millisecs", "10"));
 	ASSERT_EQ(0, madvise(self->hva, SIZE, MADV_MERGEABLE));
-	ASSERT_EQ(0, write_file(KSM "run", "1"));
-	for (int i = 0; i < 600 && read_number(KSM "pages_sharing") < (long)PAGES * 3 / 4; i++)
+	ASSERT_EQ(0, rmem_write(KSM "run", "1"));
+	for (int i = 0; i < 600 && rmem_value(KSM "pages_sharing", NULL) < (long)PAGES * 3 / 4; i++)
 		usleep(100000);
-	EXPECT_LE((long)PAGES * 3 / 4, read_number(KSM "pages_sharing"));
+	EXPECT_LE((long)PAGES * 3 / 4, rmem_value(KSM "pages_sharing", NULL));
 	PRIVATE_PAGES_INTACT();
 
 	/* A write, the VMM's or the guest's, makes it two pages again. */
@@ -328,10 +315,10 @@ TEST_F_TIMEOUT(conversion, mapping_merged, PVM_TEST_SECONDS)
 		ASSERT_EQ(0, pvm_write(&self->vm, PVM_DATA + page * PVM_PAGE,
 				       SHARED_VALUE + PVM_DATA + page * PVM_PAGE));
 	}
-	ASSERT_EQ(0, write_file(KSM "run", "2"));
+	ASSERT_EQ(0, rmem_write(KSM "run", "2"));
 	PRIVATE_PAGES_INTACT();
 	SHARED_PAGES_INTACT();
-	ASSERT_EQ(0, write_file(KSM "run", "0"));
+	ASSERT_EQ(0, rmem_write(KSM "run", "0"));
 	for (uint64_t page = 1; page < PAGES; page += 2)
 		ASSERT_EQ(0x4444444444444444ull, alias(self, page));
 }

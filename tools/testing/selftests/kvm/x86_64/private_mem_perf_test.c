@@ -33,6 +33,9 @@
 /* What is promised: see Documentation/virt/kvm. */
 #define MAX_ATTRIBUTES	100000
 #define MAX_DIFFERENCE	5	/* per cent */
+/* Pages that are private in a range that is not: few and many, far enough apart in 4 GiB. */
+#define FEW_CHANGES	8
+#define MANY_CHANGES	16
 
 /* Guest memory of one kind. */
 enum kind {
@@ -50,6 +53,8 @@ struct results {
 	uint64_t again[NR_KINDS];
 	uint64_t small[4];
 	uint64_t large[4];
+	uint64_t small_few, small_many;
+	uint64_t large_few, large_many;
 };
 
 struct machine {
@@ -219,6 +224,27 @@ static void measure_attributes(uint64_t size, const char *prefix, uint64_t cost[
 		print(prefix, steps[step], cost[step]);
 }
 
+/* All of a range becomes private that has @changes private pages already, one by one. */
+static uint64_t measure_fragments(uint64_t size, const char *prefix, unsigned int changes)
+{
+	uint64_t least = 0;
+	char name[16];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		struct machine m;
+
+		make(&m, true, size);
+		for (uint64_t j = 0; j < changes; j++)
+			must("fragment", pvm_set_private(&m.vm, PVM_DATA + size / changes * j + PVM_MIB,
+							 PVM_PAGE, true));
+		keep_least(&least, attributes_cost(&m, true));
+		destroy(&m);
+	}
+	snprintf(name, sizeof(name), "%u", changes);
+	print(prefix, name, least);
+	return least;
+}
+
 /* All pages of the half that goes away were touched. */
 static void measure_conversions(void)
 {
@@ -265,15 +291,33 @@ static bool close_to(uint64_t a, uint64_t b)
 	return difference * 100 <= b * MAX_DIFFERENCE;
 }
 
+/* What is set already is looked up, and no more. */
+static bool again_costs_less(const uint64_t cost[4])
+{
+	return cost[1] < cost[0] / 2 && cost[3] < cost[2] / 2;
+}
+
+/* More for more changes, but not out of proportion. */
+static bool in_proportion(uint64_t few, uint64_t many)
+{
+	return few < many && many * FEW_CHANGES <= few * MANY_CHANGES;
+}
+
 static void check(const struct results *r)
 {
-	ksft_set_plan(4);
+	ksft_set_plan(8);
 	promise(r->first[PRIVATE] < r->first[ANON_DEFAULT],
 		"the first fault of a private page costs less than that of an anonymous one");
 	promise(bounded(r->small), "attributes of 4 GiB cost no more than 100,000 instructions");
 	promise(bounded(r->large), "attributes of 192 GiB cost no more than 100,000 instructions");
 	promise(close_to(r->large[0], r->small[0]) && close_to(r->large[2], r->small[2]),
 		"attributes cost the same whatever the size");
+	promise(again_costs_less(r->small), "a state that 4 GiB have costs less than half of one that they get");
+	promise(again_costs_less(r->large), "a state that 192 GiB have costs less than half of one that they get");
+	promise(close_to(r->large_few, r->small_few) && close_to(r->large_many, r->small_many),
+		"the same changes cost the same whatever the size");
+	promise(in_proportion(r->small_few, r->small_many) && in_proportion(r->large_few, r->large_many),
+		"changes cost in proportion to their number");
 	ksft_finished();
 }
 
@@ -314,6 +358,10 @@ int main(int argc, char **argv)
 		measure_faults(PRIVATE, &r);
 		measure_attributes(4 * PVM_GIB, "attributes_4G_", r.small);
 		measure_attributes(192 * PVM_GIB, "attributes_192G_", r.large);
+		r.small_few = measure_fragments(4 * PVM_GIB, "fragments_4G_", FEW_CHANGES);
+		r.small_many = measure_fragments(4 * PVM_GIB, "fragments_4G_", MANY_CHANGES);
+		r.large_few = measure_fragments(192 * PVM_GIB, "fragments_192G_", FEW_CHANGES);
+		r.large_many = measure_fragments(192 * PVM_GIB, "fragments_192G_", MANY_CHANGES);
 		measure_conversions();
 	} else if (promises) {
 		ksft_exit_skip("KVM has no private memory\n");
