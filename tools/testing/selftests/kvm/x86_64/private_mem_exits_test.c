@@ -16,11 +16,11 @@
 
 #include "kselftest_harness.h"
 #include "private_vm.h"
+#include "restrictedmem_util.h"
 
 #define SIZE	(4 * PVM_MIB)
 #define NOBODY	65534
 
-#define ALLOCATE_EVENT	"/sys/kernel/tracing/events/restrictedmem/restrictedmem_allocate/enable"
 #define HARD_OFFLINE	"/sys/devices/system/memory/hard_offline_page"
 #define CGROUP		"/sys/fs/cgroup"
 #define CGROUP_OWN	CGROUP "/private_mem_exits_test"
@@ -51,19 +51,6 @@ FIXTURE_TEARDOWN(exits)
 static int add_slot(FIXTURE_DATA(exits) *self, int fd)
 {
 	return pvm_add_slot(&self->vm, PVM_SLOT, PVM_DATA, SIZE, self->hva, fd, 0);
-}
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
 }
 
 /* The command has ended with @error, for the private page of @gpa. */
@@ -177,40 +164,22 @@ TEST_F_TIMEOUT(exits, shared_instead, PVM_TEST_SECONDS)
 	EXPECT_EQ(77, *(uint64_t *)self->hva);
 }
 
-/* Where the host found an error in memory: a page that came to the file since @mark in the trace. */
-static unsigned long allocated_pfn(unsigned long index)
-{
-	FILE *trace = fopen("/sys/kernel/tracing/trace", "re");
-	unsigned long pfn = 0, at, this;
-	char line[256], *text;
-
-	if (!trace)
-		return 0;
-	while (fgets(line, sizeof(line), trace)) {
-		text = strstr(line, "restrictedmem_allocate: ");
-		if (text && sscanf(text, "restrictedmem_allocate: ino %*u index %lx pfn %lx", &at,
-				   &this) == 2 && at == index)
-			pfn = this;
-	}
-	fclose(trace);
-	return pfn;
-}
-
 TEST_F_TIMEOUT(exits, memory_error, PVM_TEST_SECONDS)
 {
+	unsigned long pfns[16] = { 0 };
+	struct rmem_trace trace = { 0 };
 	uint64_t value = 1;
-	unsigned long pfn;
 	char text[32];
 
 	ASSERT_EQ(0, add_slot(self, self->fd));
 	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
-	ASSERT_EQ(0, write_file(ALLOCATE_EVENT, "1"));
+	ASSERT_EQ(0, rmem_trace_start(&trace));
 	ASSERT_EQ(0, pvm_fill_pages(&self->vm, PVM_DATA, 16 * PVM_PAGE, 1, 1));
-	ASSERT_EQ(0, write_file(ALLOCATE_EVENT, "0"));
-	pfn = allocated_pfn(5);
-	ASSERT_NE(0, pfn);
-	snprintf(text, sizeof(text), "%#lx", pfn * PVM_PAGE);
-	ASSERT_EQ(0, write_file(HARD_OFFLINE, text));
+	EXPECT_EQ(16, rmem_trace_pfns(&trace, pfns, 16));
+	rmem_trace_stop(&trace);
+	ASSERT_NE(0, pfns[5]);
+	snprintf(text, sizeof(text), "%#lx", pfns[5] * PVM_PAGE);
+	ASSERT_EQ(0, rmem_write(HARD_OFFLINE, text));
 
 	ENDED_WITH(EHWPOISON, pvm_read(&self->vm, PVM_DATA + 5 * PVM_PAGE, &value),
 		   PVM_DATA + 5 * PVM_PAGE);
@@ -225,31 +194,13 @@ TEST_F_TIMEOUT(exits, memory_error, PVM_TEST_SECONDS)
 	EXPECT_EQ(0, value);
 }
 
-/* The number that a file of the test's own cgroup holds. */
-static long cgroup_value(const char *file, const char *format)
-{
-	char path[128], line[64];
-	long value = -1;
-	FILE *stream;
-
-	snprintf(path, sizeof(path), CGROUP_OWN "/%s", file);
-	stream = fopen(path, "re");
-	if (!stream)
-		return -1;
-	while (fgets(line, sizeof(line), stream))
-		if (sscanf(line, format, &value) == 1)
-			break;
-	fclose(stream);
-	return value;
-}
-
 static int enter_own_cgroup(void)
 {
-	int ret = write_file(CGROUP "/cgroup.subtree_control", "+memory");
+	int ret = rmem_write(CGROUP "/cgroup.subtree_control", "+memory");
 
 	if (!ret && mkdir(CGROUP_OWN, 0755) && errno != EEXIST)
 		ret = -errno;
-	return ret ? ret : write_file(CGROUP_OWN "/cgroup.procs", "0");
+	return ret ? ret : rmem_write(CGROUP_OWN "/cgroup.procs", "0");
 }
 
 /*
@@ -274,7 +225,7 @@ TEST_F_TIMEOUT(exits, memcg_limit, PVM_TEST_SECONDS)
 	/* KVM's own tables for the slot are there before memory gets scarce. */
 	for (uint64_t at = 0; at < SIZE; at += 2 * PVM_MIB)
 		ASSERT_EQ(0, pvm_write(&self->vm, PVM_DATA + at, PVM_DATA + at));
-	before = cgroup_value("memory.current", "%ld");
+	before = rmem_value(CGROUP_OWN "/memory.current", NULL);
 	ASSERT_LT(0, before);
 	snprintf(limit, sizeof(limit), "%ld", before + (long)SIZE / 4);
 	ASSERT_EQ((ssize_t)strlen(limit), write(max, limit, strlen(limit)));
@@ -293,10 +244,10 @@ TEST_F_TIMEOUT(exits, memcg_limit, PVM_TEST_SECONDS)
 	ASSERT_EQ(0, pvm_resume(&self->vm, 0));
 	EXPECT_EQ(0, pvm_check_pages(&self->vm, PVM_DATA, SIZE, 0, 1));
 	EXPECT_EQ(SIZE / PVM_PAGE, pvm_file_pages(self->fd));
-	EXPECT_LE((long)SIZE, cgroup_value("memory.current", "%ld"));
-	EXPECT_EQ(0, cgroup_value("memory.events", "oom_kill %ld"));
+	EXPECT_LE((long)SIZE, rmem_value(CGROUP_OWN "/memory.current", NULL));
+	EXPECT_EQ(0, rmem_value(CGROUP_OWN "/memory.events", "oom_kill"));
 	close(max);
-	ASSERT_EQ(0, write_file(CGROUP "/cgroup.procs", "0"));
+	ASSERT_EQ(0, rmem_write(CGROUP "/cgroup.procs", "0"));
 	/* What the file still holds stays charged there. */
 	rmdir(CGROUP_OWN);
 }

@@ -89,7 +89,14 @@ struct stress {
 	unsigned long converted_pages;
 	unsigned long punches;
 	unsigned long slot_changes;
-	unsigned long invalidations;
+	unsigned long logs;		/* dirty logs switched on, read and off */
+	unsigned long host_reads;
+	unsigned long drops;		/* of the mapping: what was done to it, each with effect */
+	unsigned long unmaps;
+	unsigned long forks;
+	unsigned long merges;
+	unsigned long collapses;
+	unsigned long moves;
 	unsigned long prefaults;
 	unsigned long reopened;
 	unsigned long cycles;
@@ -121,7 +128,6 @@ void *stress_vcpu_thread(void *thread);
 /* private_stress_pages.c */
 uint64_t stress_random(uint64_t *state);
 void stress_fail(struct stress *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool stress_write_file(const char *path, const char *text);
 bool stress_stopping(struct stress *s);
 bool stress_over_limit(struct stress *s, int error);
 int stress_file_get(struct stress *s);

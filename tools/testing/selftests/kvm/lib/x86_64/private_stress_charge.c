@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "private_stress.h"
+#include "restrictedmem_util.h"
 
 /* What is freed by RCU and per-CPU caches is uncharged late. */
 #define SETTLE_MS		10000
@@ -49,18 +50,18 @@ static unsigned long limit_pages(struct stress *s)
 int stress_prepare_process(struct stress *s)
 {
 	struct rlimit limit = { limit_pages(s) * PVM_PAGE, limit_pages(s) * PVM_PAGE };
-	int ret;
+	int ret = rmem_write(STRESS_CGROUP "/cgroup.procs", "0");
 
-	if (!stress_write_file(STRESS_CGROUP "/cgroup.procs", "0"))
-		return -errno;
+	if (ret)
+		return ret;
 	s->current_fd = open(STRESS_CGROUP "/memory.current", O_RDONLY | O_CLOEXEC);
 	s->limit_fd = open(STRESS_CGROUP "/memory.max", O_WRONLY | O_CLOEXEC);
 	if (s->current_fd < 0 || s->limit_fd < 0)
 		return -errno;
 	/* At the limit allocations shall fail, not the process. */
-	if (!stress_write_file("/proc/self/oom_score_adj", "-1000"))
-		return -errno;
-	ret = drop_ipc_lock();
+	ret = rmem_write("/proc/self/oom_score_adj", "-1000");
+	if (!ret)
+		ret = drop_ipc_lock();
 	if (!ret && setrlimit(RLIMIT_MEMLOCK, &limit))
 		ret = -errno;
 	return ret;
@@ -103,21 +104,6 @@ void stress_check_limit(struct stress *s)
 	close(fd);
 }
 
-/* The number that memory.stat has for @key. */
-static long charged(const char *key)
-{
-	FILE *file = fopen(STRESS_CGROUP "/memory.stat", "re");
-	char name[64];
-	long found = -1, n;
-
-	while (file && fscanf(file, "%63s %ld", name, &n) == 2)
-		if (!strcmp(name, key))
-			found = n;
-	if (file)
-		fclose(file);
-	return found;
-}
-
 /*
  * Everything that the process was charged for is gone with it: pages of the file and of the
  * mapping, page tables of the host and of the guests. Of small objects some stay in caches.
@@ -139,13 +125,13 @@ bool stress_uncharged(struct stress *s)
 	bool ok = true;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
-		long bytes = charged(kinds[i].key);
+		long bytes = rmem_value(STRESS_CGROUP "/memory.stat", kinds[i].key);
 
 		for (int ms = 0; ms < SETTLE_MS && bytes > kinds[i].most; ms += 100) {
 			/* For the pages of this program's own file. */
-			stress_write_file(STRESS_CGROUP "/memory.reclaim", "64M");
+			rmem_write(STRESS_CGROUP "/memory.reclaim", "64M");
 			usleep(100000);
-			bytes = charged(kinds[i].key);
+			bytes = rmem_value(STRESS_CGROUP "/memory.stat", kinds[i].key);
 		}
 		if (bytes < 0 || bytes > kinds[i].most) {
 			printf("# %s: %ld bytes are still charged\n", kinds[i].key, bytes);

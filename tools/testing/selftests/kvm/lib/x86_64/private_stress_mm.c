@@ -15,12 +15,27 @@
 #include <unistd.h>
 
 #include "private_stress.h"
+#include "restrictedmem_util.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
 
+/* Of <asm-generic/mman-common.h>, which does not go together with <sys/mman.h>. */
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE	101
+#endif
+
 #define HUGE_PAGES	512u
+#define MAX_MOVES	16
+#define KSM		"/sys/kernel/mm/ksm/"
+
+/* Only what had an effect counts. */
+static void count_if(unsigned long *counter, bool done)
+{
+	if (done)
+		__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
 
 static uint8_t *address_of(struct stress *s, unsigned int page)
 {
@@ -49,6 +64,7 @@ static void drop_anonymous(struct stress *s, uint64_t r)
 	if (madvise(address_of(s, first), (end - first) * PVM_PAGE, MADV_DONTNEED))
 		stress_fail(s, "MADV_DONTNEED of page %u: %s", first, strerror(errno));
 	stress_drop_end(s, first, end);
+	count_if(&s->drops, true);
 }
 
 /* Shared memory keeps its content: only the mapping goes. */
@@ -58,30 +74,65 @@ static void unmap_shmem(struct stress *s, uint64_t r)
 
 	if (madvise(address_of(s, first), (1 + (r >> 32) % 64) * PVM_PAGE, MADV_DONTNEED))
 		stress_fail(s, "MADV_DONTNEED of shmem: %s", strerror(errno));
+	count_if(&s->unmaps, true);
 }
 
 /* May fail for reasons of its own: memory, a page in use. */
 static void collapse(struct stress *s)
 {
 	madvise(address_of(s, 0), HUGE_PAGES * PVM_PAGE, MADV_HUGEPAGE);
-	madvise(address_of(s, 0), HUGE_PAGES * PVM_PAGE, MADV_COLLAPSE);
+	count_if(&s->collapses, !madvise(address_of(s, 0), HUGE_PAGES * PVM_PAGE, MADV_COLLAPSE));
 }
 
-/* Pages that only hold zeroes become one, until somebody writes or they are split again. */
-static void merge(struct stress *s, bool on)
+static void advise_merging(struct stress *s, int advice)
 {
-	int advice = on ? MADV_MERGEABLE : MADV_UNMERGEABLE;
+	if (madvise(address_of(s, 0), STRESS_SLOT_PAGES * PVM_PAGE, advice) ||
+	    madvise(address_of(s, STRESS_PRIVATE_PAGES), STRESS_PLAIN_PAGES * PVM_PAGE, advice))
+		stress_fail(s, "madvise(%d): %s", advice, strerror(errno));
+}
 
-	if (on && !stress_write_file("/sys/kernel/mm/ksm/run", "1"))
+/* Pages that only hold zeroes become one, in the course of time. */
+static void merge(struct stress *s)
+{
+	int ret = rmem_write(KSM "run", "1");
+
+	if (ret)
+		stress_fail(s, KSM "run: %s", strerror(-ret));
+	advise_merging(s, MADV_MERGEABLE);
+}
+
+/* And are split again, mostly not before some are one. */
+static void unmerge(struct stress *s, uint64_t r)
+{
+	bool merged = rmem_value(KSM "pages_sharing", NULL) > 0;
+
+	if (!merged && r & 15)
 		return;
-	madvise(address_of(s, 0), STRESS_SLOT_PAGES * PVM_PAGE, advice);
-	madvise(address_of(s, STRESS_PRIVATE_PAGES), STRESS_PLAIN_PAGES * PVM_PAGE, advice);
+	advise_merging(s, MADV_UNMERGEABLE);
+	count_if(&s->merges, merged);
+}
+
+/*
+ * A page moves: the one where it was is lost to the machine, so there are few of these. Compaction
+ * finds nothing to do in a machine whose memory is mostly free.
+ */
+static void move(struct stress *s, uint64_t r)
+{
+	unsigned int page = r % STRESS_PAGES;
+
+	if (__atomic_load_n(&s->moves, __ATOMIC_RELAXED) >= MAX_MOVES)
+		return;
+	/* A page of its own, not that of all zeroes. */
+	*(volatile uint64_t *)(address_of(s, page) + STRESS_HOST_WORD) =
+		STRESS_SIGNATURE(STRESS_HOST, STRESS_HOST_WRITER, page, 0, 0);
+	count_if(&s->moves, !madvise(address_of(s, page), PVM_PAGE, MADV_SOFT_OFFLINE));
 }
 
 /* All anonymous pages are shared with the child for a moment; it copies some. */
 static void fork_and_write(struct stress *s, uint64_t r)
 {
 	pid_t pid = fork();
+	int status = -1;
 
 	if (!pid) {
 		for (unsigned int i = 0; i < 16; i++)
@@ -91,7 +142,8 @@ static void fork_and_write(struct stress *s, uint64_t r)
 	if (pid < 0)
 		stress_fail(s, "fork: %s", strerror(errno));
 	else
-		waitpid(pid, NULL, 0);
+		waitpid(pid, &status, 0);
+	count_if(&s->forks, !status);
 }
 
 void stress_hva_round(struct stress_thread *t)
@@ -103,18 +155,17 @@ void stress_hva_round(struct stress_thread *t)
 		fork_and_write(t->s, r >> 16);
 		break;
 	case 1:
-		merge(t->s, true);
+		merge(t->s);
 		break;
 	case 2:
-		merge(t->s, false);
+		unmerge(t->s, r >> 16);
 		break;
 	case 3:
 	case 4:
 		collapse(t->s);
 		break;
 	case 5:
-		/* Pages move. */
-		stress_write_file("/proc/sys/vm/compact_memory", "1");
+		move(t->s, r >> 16);
 		break;
 	case 6 ... 11:
 		unmap_shmem(t->s, r >> 16);
@@ -122,7 +173,6 @@ void stress_hva_round(struct stress_thread *t)
 	default:
 		drop_anonymous(t->s, stress_random(&t->rng));
 	}
-	__atomic_fetch_add(&t->s->invalidations, 1, __ATOMIC_RELAXED);
 }
 
 static int use_cycle_vm(struct stress *s, struct pvm *vm, uint64_t r)

@@ -60,16 +60,6 @@ bool stress_stopping(struct stress *s)
 	return __atomic_load_n(&s->stop, __ATOMIC_RELAXED);
 }
 
-bool stress_write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 /* RLIMIT_MEMLOCK is enough, unless pages of files that were replaced are still there. */
 bool stress_over_limit(struct stress *s, int error)
 {
