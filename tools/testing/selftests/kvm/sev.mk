@@ -44,7 +44,7 @@ GUEST_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstac
 private := sev_private_init_test sev_private_launch_test sev_private_dbg_test \
 	sev_private_guest_test sev_private_shared_test sev_private_context_test \
 	sev_private_limits_test sev_private_kill_test sev_private_hostile_test \
-	sev_private_flush_test
+	sev_private_flush_test sev_private_flags_test
 programs := $(private) sev_guest_test sev_launch_test sev_platform_test sev_recycle_test svm_decode_test \
 	svm_vmcb_test svm_nested_tcg_test private_mem_types_test private_mem_slots_test \
 	private_mem_attributes_test private_mem_exits_test private_mem_conversion_test private_mem_huge_test \
