@@ -49,7 +49,7 @@ programs := $(private) sev_guest_test sev_launch_test sev_platform_test sev_recy
 	svm_vmcb_test svm_nested_tcg_test private_mem_types_test private_mem_slots_test \
 	private_mem_attributes_test private_mem_exits_test private_mem_conversion_test private_mem_huge_test \
 	private_mem_accessors_test private_mem_prefault_test private_mem_lifetime_test private_mem_overtaken_test \
-	private_mem_stress_test private_mem_perf_test private_mem_nested_test
+	private_mem_stress_test private_mem_perf_test private_mem_nested_test private_mem_progress_test
 guest := sev_guest_entry sev_guest_payload sev_guest_payload_io sev_guest_payload_cpu \
 	sev_guest_payload_irq sev_guest_payload_share
 library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm private_vm private_vm_run \
