@@ -1,23 +1,36 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Run svm_bare, a test of the processor that is all the software of its machine, and pass its TAP on.
-# The second processor stays asleep: it is there because an emulator with two leaves its loop often.
+# Run a test of the processor that is all the software of its machine, and pass its TAP on.
 #
-#   svm_bare_test.sh     QEMU: another binary for the machine
+#   svm_bare_test.sh          svm_bare: SVM without SEV. The second processor stays asleep: it is there because
+#                             an emulator with two leaves its loop often
+#   svm_bare_test.sh sev      svm_bare_sev: an SEV host and a secure processor
+#   svm_bare_test.sh nosev    svm_bare_nosev: a secure processor, but no SEV host
+#
+# QEMU: another binary for the machine
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-log=$logs/svm-bare.qemu
+name=svm_bare${1:+_$1}
+log=$logs/$name.qemu
+cpu=EPYC,svm=on,npt=on,nrip-save=on,decodeassists=on,phys-bits=48
+args=(-smp 1 -device "sev-psp,enc=none,addr=6")
+case ${1:-} in
+'') args=(-smp 2) ;;
+sev) cpu+=,sev-host=on ;;
+nosev) ;;
+*) die "'$1': sev, nosev or nothing" ;;
+esac
 mkdir -p "$logs"
 rc=0
 timeout -k 5 60 "${QEMU:-$build/qemu-o/qemu-system-x86_64}" -machine q35 -accel tcg,thread=single \
-	-cpu EPYC,svm=on,npt=on,nrip-save=on,decodeassists=on,phys-bits=48 -smp 2 -m 64M \
+	-cpu "$cpu" "${args[@]}" -m 64M \
 	-nodefaults -no-user-config -nographic -no-reboot -monitor none -nic none \
-	-L "$build/firmware" -kernel "$build/selftests/svm_bare" \
+	-L "$build/firmware" -kernel "$build/selftests/$name" \
 	-device pcie-root-port,addr=5 -device isa-debug-exit,iobase=0xf4 \
 	-chardev stdio,id=out,signal=off -device isa-debugcon,chardev=out < /dev/null 2> "$log" || rc=$?
-# The debug-exit device doubles what it is given (END_ in svm_bare.c), and adds one.
+# The debug-exit device doubles what it is given (END_ in svm_bare_lib.c), and adds one.
 case $rc in
 33) exit 0 ;;
 35) exit 1 ;;

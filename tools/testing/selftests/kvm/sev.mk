@@ -62,9 +62,9 @@ files := restrictedmem_account_test restrictedmem_fault_test restrictedmem_fd_te
 	restrictedmem_signal_test restrictedmem_uring_test
 file-headers := include/restrictedmem_util.h restrictedmem_refused.h sev.mk
 
-# A machine's only software: a multiboot image, which must be 32-bit ELF whatever it holds.
-bare := svm_bare
-bare-parts := svm_bare_entry svm_bare svm_bare_lib
+# A machine's only software: multiboot images, which must be 32-bit ELF whatever they hold.
+bare := svm_bare svm_bare_sev svm_bare_nosev
+bare-library := svm_bare_entry svm_bare_lib svm_bare_psp
 
 # The kernel's own test of moving and mirroring SEV VMs, as it is in the tree.
 upstream := sev_migrate_tests
@@ -133,7 +133,7 @@ $(OUT)/svm_nested_tcg_guest.o: $(S)/svm_nested_tcg_guest.S $(S)/svm_nested_tcg_g
 $(OUT)/svm_nested_tcg_test: $(OUT)/svm_nested_tcg_guest.o
 $(OUT)/svm_nested_tcg_test: CFLAGS += $(OUT)/svm_nested_tcg_guest.o
 
-$(bare-parts:%=$(OUT)/bare-%.o): $(S)/svm_bare.h | $(OUT)
+$(bare:%=$(OUT)/bare-%.o) $(bare-library:%=$(OUT)/bare-%.o): $(S)/svm_bare.h | $(OUT)
 $(OUT)/bare-%.o: $(S)/%.c $(headers)
 	$(call say,BARE)
 	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
@@ -141,7 +141,7 @@ $(OUT)/bare-%.o: $(S)/%.S $(headers)
 	$(call say,BARE)
 	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
 
-$(bare:%=$(OUT)/%.elf): $(bare-parts:%=$(OUT)/bare-%.o)
+$(bare:%=$(OUT)/%.elf): $(OUT)/%.elf: $(bare-library:%=$(OUT)/bare-%.o) $(OUT)/bare-%.o
 	$(call say,LINK)
 	$(Q)$(CC) $(GUEST_LDFLAGS) -Wl,-N -Wl,-Ttext=0x100000 -Wl,-e,_start -o $@ $^
 

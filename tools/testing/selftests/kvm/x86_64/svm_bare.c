@@ -27,15 +27,6 @@ static u64 target_page[512] __attribute__((aligned(4096)));
 static u8 vmcb_before[VMCB_SIZE];
 static volatile u64 watched;
 
-static void expect_exit(u64 code)
-{
-	expect("exit code", code, FIELD(u64, EXIT_CODE));
-}
-
-static void do_nothing(void)
-{
-}
-
 /* Without the stack, so that a fault on the way may be left for good. */
 #define NOPS	"leaq 1f(%%rip), %%r10\n\tjmp svm_bare_nops\n1:"
 
@@ -133,7 +124,7 @@ static void breakpoints_end_with_the_guest(void)
 	WRITE_REG("db0", (u64)svm_bare_nops + 2);
 	WRITE_REG("db1", (u64)&watched);
 	FIELD(u64, VMCB_DR7) = 0x402 | 2 << 2 | 9ul << 20;
-	svm_bare_vmrun(vmcb, do_nothing);
+	svm_bare_vmrun(vmcb, svm_bare_do_nothing);
 	expect_exit(EXIT_VMMCALL);
 	expect("DR7 of the host", 0x400, READ_REG("db7"));
 	expect("execution in the host", 0, TRY(NOPS, 0));
@@ -174,7 +165,7 @@ static void injected_interrupt_once(void)
 	for (int i = 0; i < 5; i++) {
 		make_vmcb();
 		FIELD(u32, EVENT_INJ) = EVENT_VALID | IRQ_INJECTED;
-		svm_bare_vmrun(vmcb, do_nothing);
+		svm_bare_vmrun(vmcb, svm_bare_do_nothing);
 		expect_exit(EXIT_VMMCALL);
 	}
 	seen.irq_spins = 0;
@@ -208,7 +199,7 @@ static void interrupted_virtual_interrupt(void)
 		make_undeliverable();
 		FIELD(u32, INT_CTL) = V_IRQ | V_IGN_TPR;
 		FIELD(u32, INT_VECTOR) = vectors[i];
-		svm_bare_vmrun(vmcb, do_nothing);
+		svm_bare_vmrun(vmcb, svm_bare_do_nothing);
 		expect_interrupted("a virtual interrupt", vectors[i]);
 		expect("still pending", 0, FIELD(u32, INT_CTL) & V_IRQ);
 	}
@@ -218,7 +209,7 @@ static void interrupted_interrupt(void)
 {
 	make_undeliverable();
 	apic_write(APIC_ICR, APIC_SELF | IRQ_SELF);
-	svm_bare_vmrun(vmcb, do_nothing);
+	svm_bare_vmrun(vmcb, svm_bare_do_nothing);
 	expect_interrupted("an interrupt", IRQ_SELF);
 	apic_write(APIC_EOI, 0);
 }
@@ -230,12 +221,12 @@ static void refused_vmrun_keeps_the_guest(void)
 	FIELD(u32, ASID) = 0;
 	for (int i = 0; i < VMCB_SIZE; i++)
 		vmcb_before[i] = vmcb[i];
-	svm_bare_vmrun(vmcb, do_nothing);
+	svm_bare_vmrun(vmcb, svm_bare_do_nothing);
 	expect_exit(EXIT_INVALID);
 	for (int i = SAVE; i < VMCB_SIZE; i++)
 		expect("a byte of the saved state", vmcb_before[i], vmcb[i]);
 	FIELD(u32, ASID) = 1;
-	svm_bare_vmrun(vmcb, do_nothing);
+	svm_bare_vmrun(vmcb, svm_bare_do_nothing);
 	expect_exit(EXIT_VMMCALL);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the parts of svm_bare share, a program without an operating system that tests SVM and the
- * registers around it on the processor itself: svm_bare.c, the tests; svm_bare_lib.c, what they
- * need; svm_bare_entry.S, where host, guests and events begin.
+ * What the parts of svm_bare share, programs without an operating system that test SVM and the
+ * registers around it on the processor itself: svm_bare.c, svm_bare_sev.c and svm_bare_nosev.c, the
+ * tests, each a program; svm_bare_lib.c, what they need; svm_bare_psp.c, the secure processor;
+ * svm_bare_entry.S, where host, guests and events begin.
  *
  * Locking: none; one processor, and events interrupt a test only where it waits for them.
  */
@@ -59,7 +60,10 @@ void svm_bare_event(struct frame *frame);
 #define IRQ_VIRTUAL	0x50
 #define IRQ_SELF	0x60
 
+#define MSR_SYSCFG	0xc0010010
+#define MSR_HWCR	0xc0010015
 #define MSR_HSAVE_PA	0xc0010117
+#define MSR_SEV_STATUS	0xc0010131
 #define RFLAGS_IF	0x200
 
 /* The local APIC; its timer counts nanoseconds down. */
@@ -76,9 +80,10 @@ void svm_bare_event(struct frame *frame);
 
 /* Offsets in the VMCB. */
 enum {
-	EXCEPTIONS = 0x08, INTERCEPT = 0x0c, INTERCEPT2 = 0x10, ASID = 0x58,
-	INT_CTL = 0x60, INT_VECTOR = 0x64, EXIT_CODE = 0x70, EXIT_INTINFO = 0x88,
-	EVENT_INJ = 0xa8, SAVE = 0x400, SEG_ES = 0x400, SEG_CS = 0x410, SEG_SS = 0x420,
+	EXCEPTIONS = 0x08, INTERCEPT = 0x0c, INTERCEPT2 = 0x10, MSRPM_BASE = 0x48, ASID = 0x58,
+	INT_CTL = 0x60, INT_VECTOR = 0x64, EXIT_CODE = 0x70, EXIT_INFO1 = 0x78, EXIT_INFO2 = 0x80,
+	EXIT_INTINFO = 0x88, NESTED_CTL = 0x90, EVENT_INJ = 0xa8, NESTED_CR3 = 0xb0,
+	SAVE = 0x400, SEG_ES = 0x400, SEG_CS = 0x410, SEG_SS = 0x420,
 	SEG_DS = 0x430, GDTR = 0x460, IDTR = 0x480, VMCB_EFER = 0x4d0, VMCB_CR4 = 0x548,
 	VMCB_CR3 = 0x550, VMCB_CR0 = 0x558, VMCB_DR7 = 0x560, VMCB_DR6 = 0x568, VMCB_RFLAGS = 0x570,
 	VMCB_RIP = 0x578, VMCB_RSP = 0x5d8, VMCB_PAT = 0x668, VMCB_SIZE = 0x1000,
@@ -86,11 +91,14 @@ enum {
 
 #define EXIT_EXCP	0x40
 #define EXIT_VMMCALL	0x81
+#define EXIT_NPF	0x400
 #define EXIT_INVALID	(~0ul)
 #define EVENT_VALID	(1u << 31)
 #define V_IRQ		(1u << 8)
 #define V_IGN_TPR	(1u << 20)
 #define V_INTR_MASKING	(1u << 24)
+#define NESTED_PAGING	1
+#define NESTED_SEV	2
 
 extern u8 vmcb[VMCB_SIZE];
 
@@ -128,6 +136,32 @@ extern volatile struct seen seen;
 	asm volatile("movq %0, %%" reg : : "r"((u64)(value)) : "memory");	\
 })
 
+static inline u64 read_msr(u32 msr)
+{
+	u32 low, high;
+
+	asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return low | (u64)high << 32;
+}
+
+static inline void write_msr(u32 msr, u64 value)
+{
+	asm volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+struct cpuid {
+	u32 eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid read_cpuid(u32 leaf)
+{
+	struct cpuid r;
+
+	asm volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+		     : "a"(leaf), "c"(0));
+	return r;
+}
+
 void apic_write(u32 reg, u32 value);
 
 /* A line of text for the test's log; it has failed if the two differ. */
@@ -141,6 +175,47 @@ int svm_bare_failed(void);
  * that it cannot be without.
  */
 void make_vmcb(void);
+
+/* make_vmcb() with this nested control and ASID, and nested tables that map 4 GiB one to one. */
+void make_nested_vmcb(u64 nested_ctl, u32 asid);
+extern u64 svm_bare_nested_pdpt[512];
+
+/* The last VMRUN ended like this. */
+void expect_exit(u64 code);
+
+/* Guests. */
+void svm_bare_do_nothing(void);
+void svm_bare_load_window(void);
+
+/*
+ * A page at WINDOW that is mapped by four tables of its own, of host and guests alike: each entry,
+ * from the top one, can be changed. What is loaded from it is WINDOW_DATA.
+ */
+#define WINDOW		(1ul << 39)
+#define WINDOW_DATA	0x123456789abcdef0ul
+#define WINDOW_LEVELS	4
+
+/* Map the window, with @bits more in the entry of @level (0: the root's). */
+void map_window(int level, u64 bits);
+void unmap_window(void);
+
+/* The secure processor: 1 if it is there. */
+int psp_find(void);
+
+/* Execute a command without an interrupt; its status. */
+u32 psp_command(u32 command, void *buffer);
+
+#define PSP_INIT		0x001
+#define PSP_SHUTDOWN		0x002
+#define PSP_STATUS		0x004
+#define PSP_DF_FLUSH		0x00a
+#define PSP_ACTIVATE		0x021
+#define PSP_LAUNCH_START	0x030
+#define PSP_LAUNCH_MEASURE	0x033
+#define PSP_LAUNCH_FINISH	0x035
+
+#define PSP_WBINVD_REQUIRED	14
+#define PSP_HW_PLATFORM		19
 
 struct bare_test {
 	const char *name;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the tests of svm_bare.c need: output, the local APIC, events, the VMCB of a guest.
+ * What the tests of svm_bare need: output, the local APIC, events, the VMCB of a guest, a page
+ * whose mapping can be changed.
  *
  * Output goes to the debug port as TAP; the debug-exit device ends the machine.
  */
@@ -187,6 +188,59 @@ void make_vmcb(void)
 	FIELD(u64, VMCB_PAT) = 0x0007040600070406ul;
 }
 
+u64 svm_bare_nested_pdpt[512] __attribute__((aligned(4096)));
+static u64 nested_pml4[512] __attribute__((aligned(4096)));
+
+void make_nested_vmcb(u64 nested_ctl, u32 asid)
+{
+	/* Pages of 1 GiB; nested walks are a user's. */
+	nested_pml4[0] = (u64)svm_bare_nested_pdpt | 7;
+	for (u64 i = 0; i < 4; i++)
+		svm_bare_nested_pdpt[i] = i << 30 | 0x87;
+	make_vmcb();
+	FIELD(u64, NESTED_CTL) = nested_ctl;
+	FIELD(u64, NESTED_CR3) = (u64)nested_pml4;
+	FIELD(u32, ASID) = asid;
+}
+
+void expect_exit(u64 code)
+{
+	expect("exit code", code, FIELD(u64, EXIT_CODE));
+}
+
+void svm_bare_do_nothing(void)
+{
+}
+
+void svm_bare_load_window(void)
+{
+	expect("the page behind the window", WINDOW_DATA, *(volatile u64 *)WINDOW);
+}
+
+static u64 window_page[512] __attribute__((aligned(4096)));
+static u64 window_tables[WINDOW_LEVELS - 1][512] __attribute__((aligned(4096)));
+
+void map_window(int level, u64 bits)
+{
+	u64 *entries[WINDOW_LEVELS] = {
+		&svm_bare_pml4[1], window_tables[0], window_tables[1], window_tables[2],
+	};
+
+	window_page[0] = WINDOW_DATA;
+	for (int i = 0; i < WINDOW_LEVELS; i++) {
+		u64 next = i + 1 < WINDOW_LEVELS ? (u64)window_tables[i] : (u64)window_page;
+
+		*entries[i] = next | 3 | (i == level ? bits : 0);
+	}
+	WRITE_REG("cr3", READ_REG("cr3"));
+}
+
+void unmap_window(void)
+{
+	svm_bare_pml4[1] = 0;
+	WRITE_REG("cr3", READ_REG("cr3"));
+}
+
 /* No interrupt but those that a test makes, and no timer tick: one shot, and that soon over. */
 static void stop_devices(void)
 {
@@ -204,7 +258,7 @@ void svm_bare_run(const struct bare_test *tests, int n)
 	set_gates();
 	stop_devices();
 	apic_write(APIC_SPIV, 0x1ff);
-	asm volatile("wrmsr" : : "c"(MSR_HSAVE_PA), "a"((u32)(u64)hsave), "d"(0));
+	write_msr(MSR_HSAVE_PA, (u64)hsave);
 	put("1..");
 	put_number(n);
 	put("\n");
