@@ -12,8 +12,8 @@
 
 /* The states in which every command is tried. */
 typedef enum State {
-    S_UNINIT, S_INIT, S_LUPDATE_INACTIVE, S_LUPDATE, S_LSECRET, S_RUNNING,
-    S_RUNNING_INACTIVE, S_MAX
+    S_UNINIT, S_INIT, S_LUPDATE_INACTIVE, S_LUPDATE, S_LSECRET,
+    S_LSECRET_INACTIVE, S_RUNNING, S_RUNNING_INACTIVE, S_MAX
 } State;
 
 typedef struct Row {
@@ -21,33 +21,33 @@ typedef struct Row {
     uint8_t expect[S_MAX];
 } Row;
 
-#define ALL(x) { x, x, x, x, x, x, x }
+#define ALL(x) { x, x, x, x, x, x, x, x }
 
-/*                              UNINIT INIT LU-inact LU LS RUN RUN-inact */
+/*                     UNINIT INIT LU-inact LU LS LS-inact RUN RUN-inact */
 static const Row rows[] = {
-    { CMD_INIT,                 { 0, 1, 1, 1, 1, 1, 1 } },
+    { CMD_INIT,                 { 0, 1, 1, 1, 1, 1, 1, 1 } },
     { CMD_SHUTDOWN,             ALL(0) },
-    { CMD_FACTORY_RESET,        { 0, 1, 1, 1, 1, 1, 1 } },
+    { CMD_FACTORY_RESET,        { 0, 1, 1, 1, 1, 1, 1, 1 } },
     { CMD_PLATFORM_STATUS,      ALL(0) },
     { CMD_PEK_GEN,              ALL(21) },
-    { CMD_PEK_CSR,              { 1, 4, 4, 4, 4, 4, 4 } },
+    { CMD_PEK_CSR,              { 1, 4, 4, 4, 4, 4, 4, 4 } },
     { CMD_PEK_CERT_IMPORT,      ALL(21) },
-    { CMD_PDH_CERT_EXPORT,      { 1, 4, 4, 4, 4, 4, 4 } },
+    { CMD_PDH_CERT_EXPORT,      { 1, 4, 4, 4, 4, 4, 4, 4 } },
     { CMD_PDH_GEN,              ALL(21) },
-    { CMD_DF_FLUSH,             { 1, 0, 0, 0, 0, 0, 14 } },
-    { CMD_DOWNLOAD_FIRMWARE,    { 0, 1, 1, 1, 1, 1, 1 } },
+    { CMD_DF_FLUSH,             { 1, 0, 0, 0, 0, 14, 0, 14 } },
+    { CMD_DOWNLOAD_FIRMWARE,    { 0, 1, 1, 1, 1, 1, 1, 1 } },
     { CMD_GET_ID,               ALL(0) },
-    { CMD_INIT_EX,              { 0, 1, 1, 1, 1, 1, 1 } },
-    { CMD_DECOMMISSION,         { 1, 1, 0, 18, 18, 18, 0 } },
-    { CMD_ACTIVATE,             { 1, 1, 0, 18, 18, 18, 0 } },
-    { CMD_DEACTIVATE,           { 1, 1, 8, 0, 0, 0, 8 } },
-    { CMD_GUEST_STATUS,         { 1, 1, 0, 0, 0, 0, 0 } },
-    { CMD_LAUNCH_START,         { 1, 0, 0, 0, 0, 0, 0 } },
-    { CMD_LAUNCH_UPDATE_DATA,   { 1, 1, 8, 0, 2, 2, 2 } },
+    { CMD_INIT_EX,              { 0, 1, 1, 1, 1, 1, 1, 1 } },
+    { CMD_DECOMMISSION,         { 1, 1, 0, 18, 18, 0, 18, 0 } },
+    { CMD_ACTIVATE,             { 1, 1, 0, 18, 18, 0, 18, 0 } },
+    { CMD_DEACTIVATE,           { 1, 1, 8, 0, 0, 8, 0, 8 } },
+    { CMD_GUEST_STATUS,         { 1, 1, 0, 0, 0, 0, 0, 0 } },
+    { CMD_LAUNCH_START,         { 1, 0, 0, 0, 0, 0, 0, 0 } },
+    { CMD_LAUNCH_UPDATE_DATA,   { 1, 1, 8, 0, 2, 2, 2, 2 } },
     { CMD_LAUNCH_UPDATE_VMSA,   ALL(21) },
-    { CMD_LAUNCH_MEASURE,       { 1, 1, 0, 0, 2, 2, 2 } },
-    { CMD_LAUNCH_UPDATE_SECRET, { 1, 1, 2, 2, 11, 2, 2 } },
-    { CMD_LAUNCH_FINISH,        { 1, 1, 2, 2, 0, 2, 2 } },
+    { CMD_LAUNCH_MEASURE,       { 1, 1, 0, 0, 2, 2, 2, 2 } },
+    { CMD_LAUNCH_UPDATE_SECRET, { 1, 1, 2, 2, 11, 8, 2, 2 } },
+    { CMD_LAUNCH_FINISH,        { 1, 1, 2, 2, 0, 0, 2, 2 } },
     { CMD_ATTESTATION_REPORT,   ALL(21) },
     { CMD_SEND_START,           ALL(21) },
     { CMD_SEND_UPDATE_DATA,     ALL(21) },
@@ -58,8 +58,8 @@ static const Row rows[] = {
     { CMD_RECEIVE_UPDATE_DATA,  ALL(21) },
     { CMD_RECEIVE_UPDATE_VMSA,  ALL(21) },
     { CMD_RECEIVE_FINISH,       ALL(21) },
-    { CMD_DBG_DECRYPT,          { 1, 1, 8, 0, 0, 0, 8 } },
-    { CMD_DBG_ENCRYPT,          { 1, 1, 8, 0, 0, 0, 8 } },
+    { CMD_DBG_DECRYPT,          { 1, 1, 8, 0, 0, 8, 0, 8 } },
+    { CMD_DBG_ENCRYPT,          { 1, 1, 8, 0, 0, 8, 0, 8 } },
 };
 
 /* Brings the platform from any state into @state; returns the handle. */
@@ -86,6 +86,10 @@ static uint32_t enter_state(Psp *p, State state)
     }
     g_assert_cmpuint(measure(p, h, blob), ==, OK);
     if (state == S_LSECRET) {
+        return h;
+    }
+    if (state == S_LSECRET_INACTIVE) {
+        g_assert_cmpuint(handle_cmd(p, CMD_DEACTIVATE, h), ==, OK);
         return h;
     }
     g_assert_cmpuint(handle_cmd(p, CMD_LAUNCH_FINISH, h), ==, OK);
