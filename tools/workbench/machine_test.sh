@@ -107,7 +107,7 @@ run 'nproc' ICOUNT=1 SMP=2
 check "exec: ICOUNT=1 starts more than one processor" is "$status$(cat "$tmp/out")" "02"
 
 run 'dmesg | grep -oE "SEV enabled \(ASIDs [0-9]+ - [0-9]+\)|SEV API:[0-9.]+ build:[0-9]+" | sort; test -c /dev/sev && echo device'
-check "host: stock KVM and ccp drive the emulated secure processor" \
+check "host: our KVM and the stock ccp drive the emulated secure processor" \
 	is "$(cat "$tmp/out")" "$(printf 'SEV API:1.55 build:24\nSEV enabled (ASIDs 5 - 8)\ndevice')"
 
 run 'dmesg | grep -c SEV; ls /dev/sev' NO_SEV=1
