@@ -48,6 +48,8 @@ struct rows {
 	int block;
 	struct flock lock;
 	struct rmem_space space;
+	struct timespec times[2];
+	struct stat before;
 	char *argv[2];
 	char path[32];
 };
@@ -251,6 +253,7 @@ FIXTURE_SETUP(refused)
 	c->lock = (struct flock) { .l_type = F_WRLCK };
 	c->space = (struct rmem_space) { .l_len = RMEM_PAGE };
 	c->argv[0] = "restricted";
+	ASSERT_EQ(0, fstat(c->fd, &c->before));
 	snprintf(c->path, sizeof(c->path), "/proc/self/fd/%d", c->fd);
 }
 
@@ -262,12 +265,17 @@ FIXTURE_TEARDOWN(refused)
 static const char *what_changed(struct rows *c)
 {
 	unsigned char now[RMEM_PAGE], byte;
+	struct stat st;
 	int queued = -1;
 
 	if (rmem_size(c->fd) != (long)(PAGES * RMEM_PAGE))
 		return "the size";
 	if (rmem_pages(c->fd) != (long)ALLOCATED)
 		return "the number of pages";
+	if (fstat(c->fd, &st) || st.st_mode != c->before.st_mode || st.st_uid != c->before.st_uid)
+		return "mode or owner";
+	if (memcmp(&st.st_mtim, &c->before.st_mtim, sizeof(st.st_mtim)))
+		return "the time";
 	for (size_t i = 0; i < RMEM_PAGE; i++) {
 		if (c->buf[i] != PATTERN)
 			return "the buffer";

@@ -88,7 +88,7 @@ ROW(link,		EXDEV,  EXDEV,  linkat(AT_FDCWD, c->path, AT_FDCWD, "/tmp/rmem-link",
 ROW(bind_mount,		EINVAL, EPERM,  syscall(SYS_mount, c->path, "/tmp", NULL, MS_BIND, NULL))
 ROW(swapon,		ENXIO,  EPERM,  syscall(SYS_swapon, c->path, 0))
 
-/* Size. Setting it the first time is restrictedmem_fd_test.c's. */
+/* Size. Setting it the first time is restrictedmem_file_test.c's. */
 ROW(ftruncate_grow,	EINVAL, EINVAL, ftruncate(c->fd, (PAGES + 1) * RMEM_PAGE))
 ROW(ftruncate_shrink,	EINVAL, EINVAL, ftruncate(c->fd, RMEM_PAGE))
 ROW(ftruncate_zero,	EINVAL, EINVAL, ftruncate(c->fd, 0))
@@ -97,6 +97,13 @@ ROW(ftruncate_same,	EINVAL, EINVAL, ftruncate(c->fd, PAGES * RMEM_PAGE))
 ROW(ftruncate_negative,	EINVAL, EINVAL, ftruncate(c->fd, -(long)RMEM_PAGE))
 ROW(truncate_grow,	EINVAL, EACCES, truncate(c->path, (PAGES + 1) * RMEM_PAGE))
 ROW(truncate_zero,	EINVAL, EACCES, truncate(c->path, 0))
+
+/* Mode, owner, times: nothing opens the file, so they would promise what nobody enforces. */
+ROW(fchmod,		EINVAL, EINVAL, fchmod(c->fd, 0666))
+ROW(chmod,		EINVAL, EINVAL, chmod(c->path, 0666))
+ROW(fchown,		EINVAL, EINVAL, fchown(c->fd, OTHER_USER, OTHER_USER))
+ROW(futimens,		EINVAL, EINVAL, futimens(c->fd, c->times))
+ROW(futimens_now,	EINVAL, EACCES, futimens(c->fd, NULL))
 
 /* Advice and write-back: nothing to read ahead, nothing to write, and nothing that could be dropped. */
 ROW(fadvise_normal,	0, 0, advise(c, POSIX_FADV_NORMAL))
