@@ -66,6 +66,8 @@ static unsigned long count_in_place(const unsigned long *pfns, unsigned long fir
 	EXPECT_EQ(PAGES, count_in_place(self->pfns, 0, PAGES));		\
 } while (0)
 
+#define TRACED(event, what)	rmem_trace_count(&self->trace, event, self->fd, what)
+
 TEST_F_TIMEOUT(resident, allocation_is_idempotent, RMEM_TEST_SECONDS)
 {
 	ALL_IN_PLACE();
@@ -84,6 +86,10 @@ TEST_F_TIMEOUT(resident, punch_frees_exactly, RMEM_TEST_SECONDS)
 	EXPECT_EQ(PAGES - 107, count_in_place(self->pfns, 107, PAGES));
 	EXPECT_EQ(0, rmem_punch(self->fd, 100, 7));
 	EXPECT_EQ((long)PAGES - 7, rmem_pages(self->fd));
+	/* Nothing was told for the second one, which had nothing to remove. */
+	EXPECT_EQ(1, TRACED("invalidate", "range 0x64-0x6b"));
+	EXPECT_EQ(1, TRACED("punch", "range 0x64-0x6b removed 7"));
+	EXPECT_EQ(1, TRACED("punch", "range 0x64-0x6b removed 0"));
 }
 
 TEST_F_TIMEOUT(resident, close_frees_all, RMEM_TEST_SECONDS)
@@ -184,8 +190,11 @@ TEST_F_TIMEOUT(resident, poison, RMEM_TEST_SECONDS)
 {
 	long corrupted = rmem_value("/proc/meminfo", "HardwareCorrupted");
 	unsigned long pfn = self->pfns[7], again[PAGES] = { 0 };
+	char line[64];
 
 	ASSERT_EQ(0, offline_page(HARD, pfn));
+	snprintf(line, sizeof(line), "index 0x7 pfn %#lx", pfn);
+	EXPECT_EQ(1, TRACED("poison", line));
 	EXPECT_EQ(corrupted + 4, rmem_value("/proc/meminfo", "HardwareCorrupted"));
 	EXPECT_EQ((long)PAGES - 1, rmem_pages(self->fd));
 	EXPECT_NE(0, rmem_kpageflags(pfn) & RMEM_KPF_HWPOISON);

@@ -64,8 +64,9 @@ long rmem_size(int fd);
 int rmem_write(const char *path, const char *text);
 long rmem_value(const char *path, const char *key);
 long rmem_fdinfo(int fd, const char *key);
+int rmem_bound(int fd, char *text, size_t size);
 
-/* Physical pages: where the file's pages are, by the kernel's trace of allocations. */
+/* The kernel's trace of what happens to files, and by it where a file's pages are in physical memory. */
 struct rmem_trace {
 	int on;
 	char dir[64];
@@ -73,6 +74,7 @@ struct rmem_trace {
 
 int rmem_trace_start(struct rmem_trace *trace);
 long rmem_trace_pfns(struct rmem_trace *trace, unsigned long *pfns, unsigned long pages);
+long rmem_trace_count(struct rmem_trace *trace, const char *event, int fd, const char *what);
 void rmem_trace_stop(struct rmem_trace *trace);
 
 /* Bits of /proc/kpageflags that pages of a restricted file have, and those that they must not. */

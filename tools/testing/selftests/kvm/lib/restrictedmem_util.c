@@ -23,7 +23,7 @@
 #include "restrictedmem_util.h"
 
 #define TRACING		"/sys/kernel/tracing"
-#define EVENT		"events/restrictedmem/restrictedmem_allocate"
+#define EVENTS		"events/restrictedmem"
 
 int rmem_create(unsigned int flags)
 {
@@ -136,6 +136,25 @@ long rmem_fdinfo(int fd, const char *key)
 	return rmem_value(path, key);
 }
 
+/* The ranges that are bound, "start-end start-end ...", as fdinfo shows them; an empty text for none. */
+int rmem_bound(int fd, char *text, size_t size)
+{
+	char path[64], line[128], range[64];
+	size_t used = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	*text = '\0';
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "bound:\t%63s", range) == 1 && used < size)
+			used += snprintf(text + used, size - used, "%s%s", used ? " " : "", range);
+	fclose(file);
+	return used < size ? 0 : -E2BIG;
+}
+
 static int trace_write(struct rmem_trace *trace, const char *name, const char *text)
 {
 	char path[160];
@@ -153,7 +172,7 @@ int rmem_trace_start(struct rmem_trace *trace)
 		return -errno;
 	trace->on = 1;
 	ret = trace_write(trace, "buffer_size_kb", "4096");
-	return ret ?: trace_write(trace, EVENT "/enable", "1");
+	return ret ?: trace_write(trace, EVENTS "/enable", "1");
 }
 
 /* Note in @pfns[index] the page that a line of the trace says was allocated at this index. */
@@ -187,11 +206,33 @@ long rmem_trace_pfns(struct rmem_trace *trace, unsigned long *pfns, unsigned lon
 	return seen;
 }
 
+/* How many lines say that @event happened to the file, and exactly @what with it. */
+long rmem_trace_count(struct rmem_trace *trace, const char *event, int fd, const char *what)
+{
+	char path[160], line[512], wish[256];
+	struct stat st;
+	long seen = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/trace", trace->dir);
+	file = fstat(fd, &st) ? NULL : fopen(path, "re");
+	if (!file)
+		return -errno;
+	snprintf(wish, sizeof(wish), " restrictedmem_%s: ino %lu %s\n", event, st.st_ino, what);
+	while (fgets(line, sizeof(line), file)) {
+		const char *found = strstr(line, wish);
+
+		seen += found && !found[strlen(wish)];
+	}
+	fclose(file);
+	return seen;
+}
+
 void rmem_trace_stop(struct rmem_trace *trace)
 {
 	if (!trace->on)
 		return;
-	trace_write(trace, EVENT "/enable", "0");
+	trace_write(trace, EVENTS "/enable", "0");
 	rmdir(trace->dir);
 	trace->on = 0;
 }

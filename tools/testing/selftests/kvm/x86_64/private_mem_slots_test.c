@@ -12,6 +12,7 @@
 
 #include "kselftest_harness.h"
 #include "private_vm.h"
+#include "restrictedmem_util.h"
 
 #define SIZE	(4 * PVM_MIB)
 
@@ -327,6 +328,46 @@ TEST_F_TIMEOUT(slots, punch_beside_slots, PVM_TEST_SECONDS)
 	EXPECT_EQ(faults, pvm_stat(vm, 0, "pf_taken"));
 	ASSERT_EQ(0, pvm_fill_pages(vm, PVM_DATA + SIZE / 8, SIZE / 8, 1, 1));
 	EXPECT_EQ(0, pvm_check_pages(vm, PVM_DATA, SIZE / 4, 1, 1));
+}
+
+#define TRACED(event, what)	rmem_trace_count(&trace, event, self->fd, what)
+
+/* What fdinfo and the events tell of slots that come and go, and of a punch of what one shows. */
+TEST_F_TIMEOUT(slots, shown_and_traced, PVM_TEST_SECONDS)
+{
+	struct pvm *vm = &self->vm;
+	struct rmem_trace trace;
+	const uint64_t q = SIZE / 4;
+	char bound[128];
+
+	ASSERT_EQ(0, rmem_trace_start(&trace));
+	ASSERT_EQ(0, rmem_bound(self->fd, bound, sizeof(bound)));
+	EXPECT_STREQ("", bound);
+	ASSERT_EQ(0, pvm_add_slot(vm, 1, PVM_DATA, 2 * q, self->hva, self->fd, q));
+	ASSERT_EQ(0, pvm_add_slot(vm, 2, PVM_DATA + SIZE, PVM_PAGE, self->hva, self->fd, 0));
+	ASSERT_EQ(0, rmem_bound(self->fd, bound, sizeof(bound)));
+	EXPECT_STREQ("0x0-0x1000 0x100000-0x300000", bound);
+	EXPECT_EQ(1, TRACED("bind", "range 0x100-0x300"));
+	EXPECT_EQ(1, TRACED("bind", "range 0x0-0x1"));
+	/* One that is refused does not show. */
+	EXPECT_EQ(-EINVAL, pvm_add_slot(vm, 3, PVM_DATA + 2 * SIZE, q, self->hva, self->fd, 0));
+	EXPECT_EQ(0, TRACED("bind", "range 0x0-0x100"));
+
+	ASSERT_EQ(0, pvm_set_private(vm, PVM_DATA, SIZE, true));
+	ASSERT_EQ(0, pvm_fill_pages(vm, PVM_DATA, 3 * PVM_PAGE, 1, 1));
+	ASSERT_EQ(0, pvm_punch(self->fd, 0, SIZE));
+	EXPECT_EQ(1, TRACED("invalidate", "range 0x0-0x400"));
+	EXPECT_EQ(1, TRACED("punch", "range 0x0-0x400 removed 3"));
+
+	EXPECT_EQ(0, TRACED("unbind", "range 0x100-0x300"));
+	ASSERT_EQ(0, pvm_delete_slot(vm, 1));
+	EXPECT_EQ(1, TRACED("unbind", "range 0x100-0x300"));
+	ASSERT_EQ(0, rmem_bound(self->fd, bound, sizeof(bound)));
+	EXPECT_STREQ("0x0-0x1000", bound);
+	pvm_destroy(vm);
+	EXPECT_EQ(1, TRACED("unbind", "range 0x0-0x1"));
+	EXPECT_EQ(-ENOENT, rmem_fdinfo(self->fd, "bound"));
+	rmem_trace_stop(&trace);
 }
 
 TEST_F_TIMEOUT(slots, first_ioctl, PVM_TEST_SECONDS)
