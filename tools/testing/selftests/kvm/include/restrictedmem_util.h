@@ -85,6 +85,7 @@ void rmem_trace_stop(struct rmem_trace *trace);
 int64_t rmem_kpageflags(unsigned long pfn);
 
 int rmem_become(uid_t uid, bool ipc_lock);
+int rmem_drop_ipc_lock(void);
 int rmem_wait(pid_t pid, unsigned int seconds);
 double rmem_now(void);
 

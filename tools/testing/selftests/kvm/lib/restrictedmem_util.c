@@ -270,6 +270,19 @@ int rmem_become(uid_t uid, bool ipc_lock)
 	return set_capabilities(ipc_lock ? 1U << CAP_IPC_LOCK : 0);
 }
 
+/* RLIMIT_MEMLOCK, and what counts as locked, is for those who do not have this capability. */
+int rmem_drop_ipc_lock(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data))
+		return -errno;
+	data[0].effective &= ~(1U << CAP_IPC_LOCK);
+	data[0].permitted &= ~(1U << CAP_IPC_LOCK);
+	return syscall(SYS_capset, &header, data) ? -errno : 0;
+}
+
 double rmem_now(void)
 {
 	struct timespec now;

@@ -8,12 +8,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/falloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "private_stress.h"
@@ -22,19 +20,6 @@
 /* What is freed by RCU and per-CPU caches is uncharged late. */
 #define SETTLE_MS		10000
 #define MAX_KERNEL_BYTES	(256 << 10)
-
-/* RLIMIT_MEMLOCK is for those who do not have this. */
-static int drop_ipc_lock(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &header, data))
-		return -errno;
-	data[0].effective &= ~(1u << CAP_IPC_LOCK);
-	data[0].permitted &= ~(1u << CAP_IPC_LOCK);
-	return syscall(SYS_capset, &header, data) ? -errno : 0;
-}
 
 /*
  * Enough for all files at a time, also for one that is replaced and the one that replaces it; and
@@ -61,7 +46,7 @@ int stress_prepare_process(struct stress *s)
 	/* At the limit allocations shall fail, not the process. */
 	ret = rmem_write("/proc/self/oom_score_adj", "-1000");
 	if (!ret)
-		ret = drop_ipc_lock();
+		ret = rmem_drop_ipc_lock();
 	if (!ret && setrlimit(RLIMIT_MEMLOCK, &limit))
 		ret = -errno;
 	return ret;
