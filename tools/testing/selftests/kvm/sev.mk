@@ -49,7 +49,7 @@ programs := $(private) sev_guest_test sev_launch_test sev_platform_test sev_recy
 	svm_vmcb_test svm_nested_tcg_test private_mem_types_test private_mem_slots_test \
 	private_mem_attributes_test private_mem_exits_test private_mem_conversion_test private_mem_huge_test \
 	private_mem_accessors_test private_mem_prefault_test private_mem_lifetime_test private_mem_overtaken_test \
-	private_mem_stress_test private_mem_perf_test private_mem_nested_test private_mem_progress_test
+	private_mem_stress_test private_mem_perf_test private_mem_nested_test private_mem_progress_test private_mem_surface_copy_test private_mem_surface_pin_test private_mem_surface_send_test private_mem_surface_uffd_test
 guest := sev_guest_entry sev_guest_payload sev_guest_payload_io sev_guest_payload_cpu \
 	sev_guest_payload_irq sev_guest_payload_share
 library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm private_vm private_vm_run \
@@ -149,6 +149,7 @@ $(bare:%=$(OUT)/%): $(OUT)/%: $(OUT)/%.elf
 	$(Q)objcopy -O elf32-i386 $< $@
 
 include private_stress.mk
+include private_surface.mk
 
 # Its objects go below OUT too: the kernel tree stays clean.
 $(upstream:%=$(OUT)/%): $(OUT)/%: $(KSRC)/tools/testing/selftests/kvm/x86_64/%.c sev.mk | $(OUT)
