@@ -11,10 +11,10 @@
 set -euo pipefail
 export LC_ALL=C
 
-known=cat
+known="cat"
 if [ "${1:-}" = --known ]; then
 	shift
-	known=known_lines
+	known="known_lines"
 fi
 tree=$1 out=$2
 shift 2
