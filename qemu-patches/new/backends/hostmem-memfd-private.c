@@ -7,9 +7,10 @@
  * accelerator otherwise. Which page is in which half is the guest's choice,
  * and is kept by softmmu/private-ram.c.
  *
- * Every property does what it says for both halves, or is refused with the
- * reason: a half that is allocated, bound or merged behind the back of the
- * page's state would cost the memory twice.
+ * What would allocate or bind a half as a whole, behind the back of the pages'
+ * state, is refused with the reason: it would cost the memory twice. What does
+ * nothing for a shared file (reserve, merge), or for one without a mapping
+ * (prealloc-threads, prealloc-context), is taken and does nothing here either.
  *
  * Locking: the BQL.
  *
@@ -146,16 +147,13 @@ static int create_private_half(uint64_t size, Error **errp)
 
 static bool check_vm(Error **errp)
 {
-    if (qtest_enabled()) {
-        return true;
-    }
-    if (!kvm_enabled()) {
+    if (!kvm_enabled() && !qtest_enabled()) {
         error_setg(errp, TYPE_MEMORY_BACKEND_MEMFD_PRIVATE
                    " needs KVM (-accel kvm): no other accelerator can keep"
                    " guest memory from this process");
         return false;
     }
-    if (!enabled) {
+    if (!enabled && !qtest_enabled()) {
         error_setg(errp, "this VM cannot have private memory: its type was"
                    " chosen when it was created, and no "
                    TYPE_MEMORY_BACKEND_MEMFD_PRIVATE
@@ -283,13 +281,19 @@ err_private:
 /*
  * The half that the guest starts with. One thread does it: there is no mapping
  * to touch, and the pages are charged to whoever allocates them, as they are
- * to the vCPU that touches them otherwise.
+ * to the vCPU that touches them otherwise. A guest that has run may have shared
+ * some of the pages, and goes on sharing more while this allocates.
  */
 static void memfd_private_prealloc(HostMemoryBackend *backend, Error **errp)
 {
     int fd = private_ram_fd(private_ram_of(&backend->mr));
     int ret;
 
+    if (phase_check(PHASE_MACHINE_READY)) {
+        error_setg(errp, "prealloc: for the start only: of a machine that runs,"
+                   " pages that the guest shares would be allocated twice");
+        return;
+    }
     do {
         ret = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, backend->size);
     } while (ret < 0 && errno == EINTR);

@@ -104,6 +104,20 @@ static void test_refused(void)
     machine_free(m);
 }
 
+/* What is shared by now would be allocated a second time. */
+static void test_prealloc(void)
+{
+    Machine *m = machine_to_look_at();
+    g_autofree char *error = machine_qmp_error(m, "{ 'execute': 'qom-set',"
+        "'arguments': { 'path': '/objects/ram1', 'property': 'prealloc',"
+        "'value': true } }");
+
+    g_assert(strstr(error, "prealloc: for the start only"));
+    g_assert_cmpuint(machine_stat(m, "populated-private"), ==, 0);
+    check_untouched(m);
+    machine_free(m);
+}
+
 static void test_info(void)
 {
     Machine *m = machine_to_look_at();
@@ -141,6 +155,7 @@ void add_monitor_tests(void)
     qtest_add_func("/private-ram/monitor/x", test_x);
     qtest_add_func("/private-ram/monitor/save", test_save);
     qtest_add_func("/private-ram/monitor/refused", test_refused);
+    qtest_add_func("/private-ram/monitor/prealloc", test_prealloc);
     qtest_add_func("/private-ram/monitor/info", test_info);
     qtest_add_func("/private-ram/monitor/without", test_without);
 }
