@@ -203,17 +203,20 @@ guest()
 	"$bench/step.sh" "$1" "$1" "$bench/guest.sh" "$1" "$out"
 }
 
-# Our QEMU beside a guest, for a host that shows one folder only. Without symbols, and not by a link:
-# it is copied into the host's memory for each run.
+# Our QEMU beside a guest, and the tests that run it, with their firmware, for a host that shows one folder
+# only. Without symbols, and not by a link: it is copied into the host's memory for each run.
 vmm()
 {
-	local out=$build/$1/vmm
+	local out=$build/$1/vmm source name
 
-	stale "$out/qemu-system-x86_64" "$build/qemu-o/qemu-system-x86_64" "$machine"/vmm-*.{sh,S} || return 0
+	stale "$out/qemu-system-x86_64" "$build/qemu-o/qemu-system-x86_64" "$machine"/vmm-*.{sh,S,c} "$bench/tap.sh" || return 0
 	mkdir -p "$out"
-	cp "$machine"/vmm-*.sh "$out/"
-	gcc -m32 -DROUNDS=2000 -c -o "$out/.hostile.o" "$machine/vmm-hostile.S"
-	ld -m elf_i386 -Ttext=0xf0000 --oformat binary -o "$out/vmm-hostile.bin" "$out/.hostile.o"
+	cp "$machine"/vmm-*.sh "$bench/tap.sh" "$out/"
+	for source in "$machine"/vmm-*.S; do
+		name=$(basename "$source" .S)
+		gcc -m32 -DROUNDS=2000 -c -o "$out/.$name.o" "$source"
+		ld -m elf_i386 -Ttext=0xf0000 --oformat binary -o "$out/$name.bin" "$out/.$name.o"
+	done
 	strip -o "$out/.new" "$build/qemu-o/qemu-system-x86_64"
 	mv -f "$out/.new" "$out/qemu-system-x86_64"
 }

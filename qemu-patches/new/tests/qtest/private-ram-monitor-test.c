@@ -4,7 +4,10 @@
  */
 #include "qemu/osdep.h"
 #include <glib/gstdio.h>
+#include "standard-headers/linux/virtio_pci.h"
 #include "private-ram-test.h"
+
+#define VIRTIO_VENDOR   0x1af4
 
 /* A shared page with content at SOMEWHERE, and a private one after it. */
 static Machine *machine_to_look_at(void)
@@ -46,6 +49,27 @@ static void test_x(void)
     /* A line over the border of the two */
     check_hmp(m, "xp /2gx 0x1000ff8", "private to the guest");
     check_hmp(m, "x /2gx 0x1000ff8", "private to the guest");
+    machine_free(m);
+}
+
+static void test_sum(void)
+{
+    Machine *m = machine_to_look_at();
+
+    check_hmp(m, "sum 0x1000000 8", "44098");
+    check_hmp(m, "sum 0x1000ff8 16", "at 0x1001000: it is private");
+    machine_free(m);
+}
+
+/* Paging is off: every address is mapped. */
+static void test_addresses(void)
+{
+    Machine *m = machine_to_look_at();
+
+    check_hmp(m, "gva2gpa 0x1001008", "gpa: 0x1001008");
+    check_hmp(m, "gpa2hva 0x1001008", "Host virtual address for 0x1001008");
+    check_hmp(m, "gpa2hpa 0x1000008", "Host physical address for 0x1000008");
+    check_hmp(m, "gpa2hpa 0x1001008", "0x1001008 is private to the guest");
     machine_free(m);
 }
 
@@ -104,6 +128,25 @@ static void test_refused(void)
     machine_free(m);
 }
 
+/* Sampling would be all over memory, by a thread. */
+static void test_dirty_rate(void)
+{
+    static const char *const modes[] = { "page-sampling", "dirty-bitmap" };
+    Machine *m = machine_to_look_at();
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(modes); i++) {
+        g_autofree char *error = machine_qmp_error(m,
+            "{ 'execute': 'calc-dirty-rate',"
+            "'arguments': { 'calc-time': 1, 'mode': %s } }", modes[i]);
+
+        g_assert(strstr(error, "calc-dirty-rate: the memory of 'ram1' is"));
+    }
+    check_hmp(m, "calc_dirty_rate 1", "'ram1' is private");
+    check_hmp(m, "info dirty_rate", "Status: unstarted");
+    machine_free(m);
+}
+
 /* What is shared by now would be allocated a second time. */
 static void test_prealloc(void)
 {
@@ -115,6 +158,49 @@ static void test_prealloc(void)
     g_assert(strstr(error, "prealloc: for the start only"));
     g_assert_cmpuint(machine_stat(m, "populated-private"), ==, 0);
     check_untouched(m);
+    machine_free(m);
+}
+
+static void save_virtio(QPCIDevice *dev, int devfn, void *data)
+{
+    QPCIDevice **out = data;
+
+    *out = dev;
+}
+
+static QPCIDevice *find_virtio(Machine *m)
+{
+    QPCIDevice *dev = NULL;
+
+    qpci_device_foreach(m->bus, VIRTIO_VENDOR, -1, save_virtio,
+                        &dev);
+    g_assert_nonnull(dev);
+    return dev;
+}
+
+/* The queue's second page holds what the device writes. */
+static void test_virtqueue(void)
+{
+    static const char query[] = "{ 'execute': 'x-query-virtio-queue-element',"
+        "'arguments': { 'path': '/machine/peripheral/rng0/virtio-backend',"
+        "'queue': 0 } }";
+    Machine *m = machine_new("", "-device virtio-rng-pci,id=rng0,"
+                             "disable-modern=on,disable-legacy=off");
+    g_autofree QPCIDevice *dev = find_virtio(m);
+    g_autofree char *error = NULL;
+    QPCIBar regs;
+
+    qpci_device_enable(dev);
+    regs = qpci_iomap(dev, 0, NULL);
+    qpci_io_writew(dev, regs, VIRTIO_PCI_QUEUE_SEL, 0);
+    qpci_io_writel(dev, regs, VIRTIO_PCI_QUEUE_PFN, SOMEWHERE / PAGE);
+    machine_convert(m, SOMEWHERE, 1, false);
+    error = machine_qmp_error(m, query);
+    g_assert(strstr(error, "The queue is in memory that is private"));
+    g_assert_cmpuint(machine_strays(m), ==, 0);
+    g_assert(machine_is_in_state(m, "running"));
+    machine_convert(m, SOMEWHERE + PAGE, 1, false);
+    qtest_qmp_assert_success(m->qts, query);
     machine_free(m);
 }
 
@@ -153,9 +239,13 @@ static void test_without(void)
 void add_monitor_tests(void)
 {
     qtest_add_func("/private-ram/monitor/x", test_x);
+    qtest_add_func("/private-ram/monitor/sum", test_sum);
+    qtest_add_func("/private-ram/monitor/addresses", test_addresses);
     qtest_add_func("/private-ram/monitor/save", test_save);
     qtest_add_func("/private-ram/monitor/refused", test_refused);
+    qtest_add_func("/private-ram/monitor/dirty-rate", test_dirty_rate);
     qtest_add_func("/private-ram/monitor/prealloc", test_prealloc);
+    qtest_add_func("/private-ram/monitor/virtqueue", test_virtqueue);
     qtest_add_func("/private-ram/monitor/info", test_info);
     qtest_add_func("/private-ram/monitor/without", test_without);
 }

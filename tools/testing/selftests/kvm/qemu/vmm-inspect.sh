@@ -1,0 +1,150 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# In the emulated host: what gdb and the monitor see of a guest on private memory that shares one page
+# (vmm-inspect.S). First with paging off, where an address is a page of memory or not; then with page tables
+# that are private. A look tells that memory is private, is no stray access, and allocates nothing. TAP on
+# stdout. The folder above this one holds a guest (tools/workbench/guest.sh), this one our QEMU and the firmware.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+guest=$(dirname "$here")
+work=/run/vmm-inspect
+port=1234 shared=200000 private=300000
+. "$guest/guest-qmp.sh"
+# shellcheck source=../../../../workbench/tap.sh
+. "$here/tap.sh"
+
+rm -rf "$work"
+mkdir -p "$work"
+cp "$here/qemu-system-x86_64" "$here/vmm-inspect.bin" "$work/"
+
+# The guest has sent letter $1; the bound is for hangs.
+wait_letter()
+{
+	local tries
+
+	for ((tries = 0; tries < 1200; tries++)); do
+		grep -q "$1" "$work/serial" && return
+		sleep 0.1
+	done
+	echo "serial: $(cat "$work/serial")"
+	tail -n 3 "$work/err"
+	return 1
+}
+
+hmp()
+{
+	qmp human-monitor-command "{\"command-line\": \"$1\"}"
+}
+
+# monitor COMMAND WANT: what it says matches
+monitor()
+{
+	local said
+
+	said=$(hmp "$1")
+	[[ $said =~ $2 ]] || { echo "'$1' says: $said"; return 1; }
+}
+
+# Each page of the memory is as it was: one is shared, and nothing else of the shared half is there.
+untouched()
+{
+	local info
+
+	info=$(qmp query-private-memory)
+	[[ $info =~ \"stray-reads\":\ 0, && $info =~ \"stray-writes\":\ 0, && $info =~ \"populated-shared\":\ 4096, ]] ||
+		{ echo "$info"; return 1; }
+}
+
+# Attaching stops the guest.
+attach()
+{
+	exec {gdb}<> "/dev/tcp/127.0.0.1/$port"
+}
+
+detach()
+{
+	ask D > /dev/null
+	exec {gdb}>&-
+}
+
+# ask PACKET: gdb's question and the stub's answer. The plus is for what came before.
+ask()
+{
+	local packet=$1 sum=0 i char answer
+
+	for ((i = 0; i < ${#packet}; i++)); do
+		printf -v char %d "'${packet:i:1}"
+		sum=$(((sum + char) & 255))
+	done
+	printf '+$%s#%02x' "$packet" "$sum" >&"$gdb"
+	read -r -t 60 -u "$gdb" -d '$' answer
+	read -r -t 60 -u "$gdb" -d '#' answer
+	read -r -t 60 -u "$gdb" -N 2 sum
+	echo "$answer"
+}
+
+# answers PACKET WANT
+answers()
+{
+	local answer
+
+	answer=$(ask "$1")
+	[ "$answer" = "$2" ] || { echo "'$1' is answered by '$answer', not '$2'"; return 1; }
+}
+
+: > "$work/serial"
+qmp_prepare "$work"
+"$work/qemu-system-x86_64" -accel kvm -cpu EPYC -nodefaults -nographic -monitor none -gdb "tcp:127.0.0.1:$port" \
+	-L /usr/share/qemu -L /usr/share/seabios -serial "file:$work/serial" "${qmp_args[@]}" \
+	-object sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1,policy=0x1 \
+	-object memory-backend-memfd-private,id=ram1,size=256M,allow-unreporting=on \
+	-machine q35,memory-backend=ram1,confidential-guest-support=sev0 -bios "$work/vmm-inspect.bin" \
+	< /dev/null > "$work/out" 2> "$work/err" &
+pid=$!
+
+check "the guest shares a page" wait_letter S
+attach
+# A debugger that writes to the page is the first to touch it.
+check "gdb writes to a shared page" answers "M$shared,2:a55a" OK
+check "gdb reads a shared page" answers "m$shared,2" a55a
+check "gdb cannot read a private page" answers "m$private,2" E14
+check "gdb cannot write to a private page" answers "M$private,1:00" E14
+check "gdb cannot read across the border" answers "m200fff,2" E14
+check "gdb sets a breakpoint in a shared page" answers "Z0,$shared,1" OK
+check "which is there" monitor "xp /2bx 0x$shared" '0xcc 0x5a'
+check "and takes it away" answers "z0,$shared,1" OK
+check "after which the page is as it was" monitor "xp /2bx 0x$shared" '0xa5 0x5a'
+check "gdb cannot set a breakpoint in a private page" answers "Z0,$private,1" E22
+answer=$(ask Qqemu.PhyMemMode:1)
+check "gdb switches to physical addresses" test "$answer" = OK
+check "physical: gdb reads a shared page" answers "m$shared,2" a55a
+check "physical: gdb cannot read a private page" answers "m$private,2" E14
+check "physical: gdb cannot write to a private page" answers "M$private,1:00" E14
+answer=$(ask Qqemu.PhyMemMode:0)
+check "gva2gpa translates" monitor "gva2gpa 0x$private" 'gpa: 0x300000'
+check "x shows a shared page" monitor "x /2bx 0x$shared" '0xa5 0x5a'
+check "x does not show a private page" monitor "x /2bx 0x$private" 'Cannot access memory: it is private to the guest'
+check "xp does not show a private page" monitor "xp /2bx 0x$private" 'Cannot access memory: it is private to the guest'
+check "gpa2hpa knows a shared page" monitor "gpa2hpa 0x$shared" 'Host physical address for 0x200000'
+check "gpa2hpa does not look for a private page" monitor "gpa2hpa 0x$private" '0x300000 is private to the guest'
+check "calc-dirty-rate is refused" monitor "calc_dirty_rate 1" "calc-dirty-rate: the memory of 'ram1' is private"
+check "no look was a stray access, or allocated anything" untouched
+detach
+
+hmp "o /b 0x3ff 0x5a" > /dev/null
+check "the guest switches paging on" wait_letter P
+attach
+check "gva2gpa says that the page table is private" monitor "gva2gpa 0x$shared" 'Unmapped: it is private to the guest'
+check "x cannot find even a shared page" monitor "x /2bx 0x$shared" 'Cannot access memory: it is private to the guest'
+check "xp does" monitor "xp /2bx 0x$shared" '0xa5 0x5a'
+check "gdb cannot read it either" answers "m$shared,2" E14
+check "gdb cannot set a breakpoint" answers "Z0,$shared,1" E22
+check "info tlb is refused" monitor "info tlb" "'ram1' is private"
+check "again nothing was a stray access, or allocated anything" untouched
+detach
+qmp quit > /dev/null
+wait "$pid"
+check "QEMU ends" test $? = 0
+echo "1..$n"
