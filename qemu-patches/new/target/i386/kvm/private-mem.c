@@ -181,6 +181,11 @@ int kvm_x86_private_init(KVMState *s, Error **errp)
                    " guests with private memory need, cannot be filtered");
         return -ENOTSUP;
     }
+    /*
+     * The option ROM that speeds up accesses to the TPR would be read at an
+     * address of the guest's choice, by its host address, and patched.
+     */
+    object_register_sugar_prop("apic-common", "vapic", "off", false);
     qemu_register_reset(reset_migration_control, NULL);
     kvm_private_init(s, &private_target);
     return 0;

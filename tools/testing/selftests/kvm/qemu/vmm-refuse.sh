@@ -103,6 +103,10 @@ answered "and not the shared one" "info private-memory" 'populated, shared half:
 start "info mtree"
 [ "$status" = 0 ] && grep -q 'address-space: memory' "$work/out" && ! grep -q KVM-SMRAM "$work/out"
 report $? "smm=auto means off"
+# Its port tells QEMU to read memory at an address of the guest's choice.
+start "info qtree"
+[ "$status" = 0 ] && grep -q 'bus: main-system-bus' "$work/out" && ! grep -q kvmvapic "$work/out"
+report $? "there is no option ROM for the task priority register"
 
 # The machine.
 machine=q35,memory-backend=ram1
@@ -176,6 +180,8 @@ flash=(-drive "if=pflash,format=raw,unit=0,readonly=on,file=$guest/OVMF_CODE_4M.
 answered "pinned memory takes any firmware, as before" "info status" 'VM status: paused'
 ram=(-object memory-backend-memfd,id=ram1,size=256M)
 answered "and has no CPUID bit of reports" "qom-get /machine/unattached/device[0] kvm-migration-control" '^false'
+ram=(-object memory-backend-memfd,id=ram1,size=256M)
+answered "but an option ROM for the task priority register" "info qtree" 'dev: kvmvapic'
 ram=(-object memory-backend-memfd,id=ram1,size=256M)
 answered "a private backend cannot be added to a VM of the default type" \
 	"object_add memory-backend-memfd-private,id=ram2,size=128M" 'this VM cannot have private memory'
