@@ -217,6 +217,7 @@ vmm()
 		gcc -m32 -DROUNDS=2000 -c -o "$out/.$name.o" "$source"
 		ld -m elf_i386 -Ttext=0xf0000 --oformat binary -o "$out/$name.bin" "$out/.$name.o"
 	done
+	gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o "$out/vmm-lacks.so" "$machine/vmm-lacks.c"
 	strip -o "$out/.new" "$build/qemu-o/qemu-system-x86_64"
 	mv -f "$out/.new" "$out/qemu-system-x86_64"
 }

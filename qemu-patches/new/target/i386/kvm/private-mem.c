@@ -81,31 +81,37 @@ static void check_machine(MachineState *ms)
     }
 }
 
-static void check_kernel(KVMState *s)
+static const struct {
+    unsigned int cap, bits;
+    const char *name;
+} needed[] = {
+    { KVM_CAP_VM_TYPES, 1U << KVM_X86_SEV_VM,
+      "VMs of the SEV type (KVM_CAP_VM_TYPES)" },
+    { KVM_CAP_USER_MEMORY2, 1, "KVM_CAP_USER_MEMORY2" },
+    { KVM_CAP_MEMORY_ATTRIBUTES, KVM_MEMORY_ATTRIBUTE_PRIVATE,
+      "private frames (KVM_CAP_MEMORY_ATTRIBUTES)" },
+    { KVM_CAP_GUEST_MEMFD, 1, "KVM_CAP_GUEST_MEMFD" },
+    { KVM_CAP_MEMORY_FAULT_INFO, 1, "KVM_CAP_MEMORY_FAULT_INFO" },
+    { KVM_CAP_EXIT_HYPERCALL, 1U << KVM_HC_MAP_GPA_RANGE,
+      "the hypercall that guests report with (KVM_CAP_EXIT_HYPERCALL)" },
+    { KVM_CAP_X86_USER_SPACE_MSR, 1, "KVM_CAP_X86_USER_SPACE_MSR" },
+};
+
+/*
+ * Asked twice: of /dev/kvm before there is a VM, and of the VM. The former says
+ * what some type of VM can do, and the SEV type may not be among those.
+ */
+static void check_capabilities(KVMState *s, const char *who,
+                               int (*check)(KVMState *s, unsigned int cap))
 {
-    static const struct {
-        unsigned int cap, bits;
-        const char *name;
-    } needed[] = {
-        { KVM_CAP_VM_TYPES, 1U << KVM_X86_SEV_VM,
-          "VMs of the SEV type (KVM_CAP_VM_TYPES)" },
-        { KVM_CAP_USER_MEMORY2, 1, "KVM_CAP_USER_MEMORY2" },
-        { KVM_CAP_MEMORY_ATTRIBUTES, KVM_MEMORY_ATTRIBUTE_PRIVATE,
-          "private frames (KVM_CAP_MEMORY_ATTRIBUTES)" },
-        { KVM_CAP_GUEST_MEMFD, 1, "KVM_CAP_GUEST_MEMFD" },
-        { KVM_CAP_MEMORY_FAULT_INFO, 1, "KVM_CAP_MEMORY_FAULT_INFO" },
-        { KVM_CAP_EXIT_HYPERCALL, 1U << KVM_HC_MAP_GPA_RANGE,
-          "the hypercall that guests report with (KVM_CAP_EXIT_HYPERCALL)" },
-        { KVM_CAP_X86_USER_SPACE_MSR, 1, "KVM_CAP_X86_USER_SPACE_MSR" },
-    };
     size_t i;
 
     for (i = 0; i < ARRAY_SIZE(needed); i++) {
-        int have = kvm_check_extension(s, needed[i].cap);
+        int have = check(s, needed[i].cap);
 
         if (have < 0 || (have & needed[i].bits) != needed[i].bits) {
-            error_report(TYPE_MEMORY_BACKEND_MEMFD_PRIVATE ": the host's KVM"
-                         " has not got %s", needed[i].name);
+            error_report(TYPE_MEMORY_BACKEND_MEMFD_PRIVATE ": %s not got %s",
+                         who, needed[i].name);
             exit(EXIT_FAILURE);
         }
     }
@@ -115,7 +121,8 @@ int kvm_x86_private_vm_type(MachineState *ms)
 {
     if (memfd_private_expected()) {
         check_machine(ms);
-        check_kernel(KVM_STATE(ms->accelerator));
+        check_capabilities(KVM_STATE(ms->accelerator), "the host's KVM has",
+                           kvm_check_extension);
         vm_type = KVM_X86_SEV_VM;
     }
     return vm_type;
@@ -168,6 +175,8 @@ int kvm_x86_private_init(KVMState *s, Error **errp)
     if (!vm_type) {
         return 0;
     }
+    check_capabilities(s, "SEV VMs of the host's KVM have",
+                       kvm_vm_check_extension);
     ret = kvm_vm_enable_cap(s, KVM_CAP_EXIT_HYPERCALL, 0,
                             1U << KVM_HC_MAP_GPA_RANGE);
     if (ret < 0) {

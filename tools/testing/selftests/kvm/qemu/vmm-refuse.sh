@@ -7,6 +7,7 @@
 #
 #   vmm-refuse.sh             on a host with SEV
 #   vmm-refuse.sh incapable   on a host whose KVM has no SEV
+#   vmm-refuse.sh stock       on one whose KVM has pinned memory only
 # shellcheck disable=SC2054 # commas are part of QEMU's options
 set -u
 
@@ -30,6 +31,7 @@ default()
 	flash=(-drive "if=pflash,format=raw,unit=0,readonly=on,file=$guest/OVMF_CODE_own.fd"
 		-drive "if=pflash,format=raw,unit=1,file=$work/vars")
 	more=()
+	environment=()
 }
 
 # Start QEMU without running the guest, and give its monitor the lines $1. Leaves status, out, err.
@@ -37,7 +39,7 @@ start()
 {
 	printf '%s\nquit\n' "$1" > "$work/in"
 	status=0
-	timeout -k 5 60 "$work/qemu" -S -nodefaults -nographic -monitor stdio -L /usr/share/qemu -L /usr/share/seabios \
+	timeout -k 5 60 env "${environment[@]}" "$work/qemu" -S -nodefaults -nographic -monitor stdio -L /usr/share/qemu -L /usr/share/seabios \
 		"${accel[@]}" "${cpu[@]}" -machine "$machine" "${sev[@]}" "${ram[@]}" "${flash[@]}" "${more[@]}" \
 		< "$work/in" > "$work/out" 2> "$work/err" || status=$?
 }
@@ -74,12 +76,18 @@ answered()
 	report $? "$1"
 }
 
-if [ "${1:-}" = incapable ]; then
-	default
+default
+case ${1:-} in
+incapable|stock)
 	refused "a kernel without VMs of the SEV type" 'memory-backend-memfd-private: the host.s KVM has not got VMs of the SEV type'
+	if [ "$1" = stock ]; then
+		ram=(-object memory-backend-memfd,id=ram1,size=256M)
+		answered "pinned memory starts there" "info status" 'VM status: paused'
+	fi
 	echo "1..$n"
 	exit 0
-fi
+	;;
+esac
 
 default
 answered "the command line that the others differ from starts" "info status" 'VM status: paused'
@@ -123,6 +131,14 @@ cpu=(-cpu EPYC,check=off,kvm=off)
 refused "a CPU that hides KVM" 'with -cpu kvm=off the guest cannot report'
 cpu=(-cpu EPYC,check=off,kvm-migration-control=off)
 refused "a CPU that hides the report" 'kvm-migration-control=off the guest cannot report'
+
+# The kernel has private memory, and SEV VMs have not.
+for lack in '233 private frames .KVM_CAP_MEMORY_ATTRIBUTES' '234 KVM_CAP_GUEST_MEMFD'; do
+	environment=("LD_PRELOAD=$here/vmm-lacks.so" "VMM_LACKS=${lack%% *}")
+	refused "SEV VMs without capability ${lack%% *}" "SEV VMs of the host.s KVM have not got ${lack#* }"
+done
+environment=("LD_PRELOAD=$here/vmm-lacks.so" VMM_LACKS=9999)
+answered "SEV VMs that lack nothing start" "info status" 'VM status: paused'
 
 # Properties of the backend.
 ram=(-object memory-backend-memfd-private,id=ram1,size=256M,share=off)
