@@ -105,13 +105,14 @@ static bool worth_another_try(hwaddr gpa)
 static bool page_lost(CPUState *cpu, hwaddr gpa)
 {
     MemoryRegionSection section;
+    bool first;
 
     if (!find_private_ram(gpa, &section)) {
         return false;
     }
-    kvm_private_poison(section.mr, section.offset_within_region);
+    first = kvm_private_poison(section.mr, section.offset_within_region);
     memory_region_unref(section.mr);
-    return private_target->page_lost(cpu, gpa);
+    return private_target->page_lost(cpu, gpa, first);
 }
 
 static void stop_at_limit(hwaddr gpa)

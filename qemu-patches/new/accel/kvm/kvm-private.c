@@ -359,14 +359,14 @@ static MemoryListener kvm_private_listener = {
     .commit = kvm_private_commit,
 };
 
-void kvm_private_poison(MemoryRegion *mr, ram_addr_t offset)
+bool kvm_private_poison(MemoryRegion *mr, ram_addr_t offset)
 {
     PoisonedPage *page;
 
     offset = QEMU_ALIGN_DOWN(offset, PRIVATE_RAM_PAGE_SIZE);
     QSLIST_FOREACH(page, &poisoned, next) {
         if (page->mr == mr && page->offset == offset) {
-            return;             /* the guest touches it again */
+            return false;       /* the guest touches it again */
         }
     }
     page = g_new0(PoisonedPage, 1);
@@ -374,6 +374,7 @@ void kvm_private_poison(MemoryRegion *mr, ram_addr_t offset)
     page->mr = mr;
     page->offset = offset;
     QSLIST_INSERT_HEAD(&poisoned, page, next);
+    return true;
 }
 
 /* The file forgets that a page was lost when the page is punched. */

@@ -13,10 +13,11 @@
 /* What a target that has private memory does for the rest. */
 typedef struct KVMPrivateTarget {
     /*
-     * The private page at @gpa was lost to a memory error: tell the guest.
-     * Called with the BQL in the thread of @cpu. False: it has no way to hear.
+     * The private page at @gpa was lost to a memory error: tell the guest, and
+     * the first time the user. Called with the BQL in the thread of @cpu.
+     * False: the guest has no way to hear.
      */
-    bool (*page_lost)(CPUState *cpu, hwaddr gpa);
+    bool (*page_lost)(CPUState *cpu, hwaddr gpa, bool first);
 } KVMPrivateTarget;
 
 /**
@@ -53,9 +54,9 @@ bool kvm_private_memory_fault(CPUState *cpu, int err, int *ret);
 
 /*
  * A page that must not be seen again before the guest is reset, so that it
- * cannot mistake the empty page in its place for its own.
+ * cannot mistake the empty page in its place for its own. False: it is known.
  */
-void kvm_private_poison(MemoryRegion *mr, ram_addr_t offset);
+bool kvm_private_poison(MemoryRegion *mr, ram_addr_t offset);
 
 /*
  * Stop the VM for good and say why. It needs a reset to run again. From any

@@ -128,7 +128,8 @@ int kvm_x86_private_vm_type(MachineState *ms)
     return vm_type;
 }
 
-static bool page_lost(CPUState *cs, hwaddr gpa)
+/* A guest that survives can touch the page as often as it likes. */
+static bool page_lost(CPUState *cs, hwaddr gpa, bool first)
 {
     X86CPU *cpu = X86_CPU(cs);
 
@@ -136,9 +137,11 @@ static bool page_lost(CPUState *cs, hwaddr gpa)
         return false;
     }
     kvm_mce_inject(cpu, gpa, BUS_MCEERR_AR);
-    error_report("Guest MCE Memory Error at GUEST addr 0x%" HWADDR_PRIx
-                 " of type BUS_MCEERR_AR injected: private memory was lost",
-                 gpa);
+    if (first) {
+        error_report("Guest MCE Memory Error at GUEST addr 0x%" HWADDR_PRIx
+                     " of type BUS_MCEERR_AR injected: private memory was lost",
+                     gpa);
+    }
     return true;
 }
 
