@@ -65,6 +65,7 @@ option()
 expect=(
 	"it passed" '.passed and .error == null'
 	"no page of the RAM is pinned" '.pages.pinned == 0'
+	"no huge page holds what is shared" '.pages.huge == 0'
 	"nothing but the flash and a few ROMs is pinned" '.pages.pinned_other == .cost.pinned_pages and .cost.pinned_pages >= 1024 and .cost.pinned_pages < 2048'
 	"no pin is left behind" '.cost.pins_left == 0'
 	"each page is private or shared" '.pages.private + .pages.shared == .pages.ram'
@@ -79,8 +80,9 @@ expect=(
 # verify FACTS SPEC: print what does not hold
 verify()
 {
-	local facts=$1 spec=$2 map=1 mem object i
+	local facts=$1 spec=$2 map=1 mem thp=never object i
 
+	[ "$(option "$spec" thp)" = off ] || thp=always
 	mem=$(option "$spec" mem)
 	[ "$mem" != 64G ] || map=0
 	object=$("$root/tools/workbench/report.sh" guest "$facts" "status=$rc" firmware=own "ram=$mem" \
@@ -92,26 +94,31 @@ verify()
 	[ "$(option "$spec" work reboot)" != reboot ] || grep -qE '^seconds_to_init_2 ' "$facts" || echo "did not come to its init a second time"
 	[ "$(sed -n 's/^cpus //p' "$facts" | tail -n 1)" = "$(option "$spec" vcpus)" ] || echo "not $(option "$spec" vcpus) vCPUs"
 	[ "$(sed -n 's/^host_tdp_mmu //p' "$facts")" = "$(option "$spec" tdp | sed 's/on/Y/; s/off/N/')" ] || echo "not tdp=$(option "$spec" tdp)"
+	[ "$(sed -n 's/^host_thp //p' "$facts")" = "$thp $thp" ] || echo "not thp=$(option "$spec" thp)"
 }
 
 # boot SPEC: one boot; leaves rc, log, facts
 boot()
 {
-	local spec=$1 tdp thp kernel=linux-o mem=4G map=1
+	local spec=$1 tdp=1 thp=always kernel=linux-o mem=4G map=1
 
 	log=$dir/${spec//[=,]/-}
 	facts=$log.facts
-	tdp=$(option "$spec" tdp) thp=$(option "$spec" thp)
+	# What an earlier run left must not be taken for this one's.
+	rm -f "$log".{facts,json,guest}
+	[ "$(option "$spec" tdp)" = on ] || tdp=0
+	[ "$(option "$spec" thp)" = on ] || thp=never
 	# A cell of the largest ones is 16 MiB: too much to see anything, and a lot of work.
 	[ "$(option "$spec" mem)" != 64G ] || map=0
 	[ "$(option "$spec" kernel)" = fast ] || kernel=linux-dbg-o
 	rc=0
 	# shellcheck disable=SC2030,SC2031
 	env KERNEL="${KERNEL:-$build/$kernel/arch/x86/boot/bzImage}" MEM=$mem SMP=2 ICOUNT=0 QUIET=1 BOOT_TIMEOUT=400 \
-		HOST_ARGS="kvm.tdp_mmu=$([ "$tdp" = on ] && echo 1 || echo 0) transparent_hugepage=$([ "$thp" = on ] && echo always || echo never)" \
+		HOST_ARGS="kvm.tdp_mmu=$tdp transparent_hugepage=$thp" \
 		"$host" --name "boots/${spec//[=,]/-}" --timeout "$deadline" "$build/guest-$(option "$spec" guest 6.1)" \
 		"echo host_tdp_mmu \$(cat /sys/module/kvm/parameters/tdp_mmu)
-		echo $([ "$thp" = on ] && echo always || echo never) > /sys/kernel/mm/transparent_hugepage/shmem_enabled
+		echo $thp > /sys/kernel/mm/transparent_hugepage/shmem_enabled
+		echo host_thp \$(cd /sys/kernel/mm/transparent_hugepage && sed 's/.*\[\(.*\)\].*/\1/' enabled shmem_enabled)
 		GUEST_MEMORY=private GUEST_FIRMWARE=own GUEST_WORKLOAD=$(option "$spec" work reboot) GUEST_MEM=$(option "$spec" mem) GUEST_SMP=$(option "$spec" vcpus) \
 		GUEST_MAP=$map GUEST_CONSOLE=1 GUEST_DEADLINE=$((deadline - 60)) bash guest.sh" > "$facts" 2> "$log.guest" || rc=$?
 }

@@ -61,6 +61,7 @@ holds_for private "some are shared, most are not" '.pages.shared > 0 and .pages.
 holds_for private "resident is what the guest touched" '.pages.resident == .pages.resident_private + .pages.resident_shared and
 	.pages.resident_private <= .pages.private and .pages.resident_shared <= .pages.shared and
 	.pages.resident_private > 16384'
+holds_for private "no huge page holds what is shared" '.pages.huge == 0'
 holds_for private "conversions both ways" '.conversions | .to_shared > 100 and .to_private > 100 and
 	.pages_to_shared >= .to_shared and .pages_to_private >= .to_private'
 # All pages start private.

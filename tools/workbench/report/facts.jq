@@ -35,6 +35,7 @@ def map($private; $resident):
 		resident: (if $p then ($p."populated-private" + $p."populated-shared" | pages) else $f.resident_ram_pages end),
 		resident_private: ($p."populated-private" | pages),
 		resident_shared: ($p."populated-shared" | pages),
+		huge: $f.huge_ram_pages,
 		resident_at_init: (if $first then ($first."populated-private" + $first."populated-shared" | pages) else null end),
 		private: ($p.private | pages),
 		shared: ($p.shared | pages)

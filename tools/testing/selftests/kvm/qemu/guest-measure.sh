@@ -116,10 +116,12 @@ pins_by_region()
 			printf "pinned_ram_pages %d\npinned_other_pages %d\n", of_ram, other }' "$probed/trace"
 }
 
-# How much of the VMM's largest mapping, the RAM, is there: in pages.
+# How much of the VMM's largest mapping, the RAM, is there, and how much of that is huge pages: both in pages.
 mapped_ram()
 {
-	awk '/^Size:/ { big = $2 > max; if (big) max = $2 } /^Rss:/ && big { rss = $2 } END { print rss / 4 }' "/proc/$1/smaps"
+	awk '/^Size:/ { big = $2 > max; if (big) { max = $2; huge = 0 } }
+		/^Rss:/ && big { rss = $2 } /^(AnonHugePages|ShmemPmdMapped|FilePmdMapped):/ && big { huge += $2 }
+		END { print rss / 4, huge / 4 }' "/proc/$1/smaps"
 }
 
 # Which cells of $1 pages hold how many pages of the private half: the pages that came and did not go again.
@@ -151,9 +153,13 @@ private_map()
 # measure_end PID KIND MAP: while the guest still has all its memory, and is stopped
 measure_end()
 {
+	local mapped huge
+
+	read -r mapped huge <<< "$(mapped_ram "$1")"
 	echo "pinned_pages $(($(pinned_pages) - measure_pins))"
 	echo "exits $(exits)"
 	[ -z "$(flushes)" ] || pins_by_region
+	echo "huge_ram_pages $huge"
 	echo "resident_kib $(awk '/^VmRSS/ { print $2 }' "/proc/$1/status")"
 	if [ "$2" = private ]; then
 		echo "private_memory $(qmp query-private-memory)"
