@@ -25,6 +25,7 @@
 #include "qapi/error.h"
 #include "qapi/qapi-builtin-visit.h"
 #include "qapi/qapi-types-private-ram.h"
+#include "qapi/qapi-types-qom.h"
 #include "qemu/error-report.h"
 #include "qemu/madvise.h"
 #include "qemu/memfd.h"
@@ -54,18 +55,31 @@ struct HostMemoryBackendMemfdPrivate {
 
 /* What the command line and the accelerator said; written before vCPUs run. */
 static bool expected;
+static bool expected_stop;
 static bool enabled;
 static MemfdPrivateCreate *create_for_vm;
 static Error *migration_blocker;
 
-void memfd_private_expect(const char *type)
+void memfd_private_expect(const ObjectOptions *options)
 {
-    expected |= g_str_equal(type, TYPE_MEMORY_BACKEND_MEMFD_PRIVATE);
+    const MemoryBackendMemfdPrivateProperties *props =
+        &options->u.memory_backend_memfd_private;
+
+    if (options->qom_type == OBJECT_TYPE_MEMORY_BACKEND_MEMFD_PRIVATE) {
+        expected = true;
+        expected_stop |= !props->has_stray_dma ||
+                         props->stray_dma == PRIVATE_RAM_STRAY_STOP;
+    }
 }
 
 bool memfd_private_expected(void)
 {
     return expected;
+}
+
+bool memfd_private_expected_stop(void)
+{
+    return expected_stop;
 }
 
 void memfd_private_enable(MemfdPrivateCreate *create)

@@ -33,6 +33,17 @@ bool memfd_private_refuse_dma(const char *what, Error **errp)
     return true;
 }
 
+bool memfd_private_refuse_vhost(const char *what, Error **errp)
+{
+    if (!memfd_private_expected_stop()) {
+        return false;
+    }
+    error_setg(errp, "%s: not with " TYPE_MEMORY_BACKEND_MEMFD_PRIVATE
+               " and stray-dma=stop: nothing would notice that it reaches for"
+               " private memory", what);
+    return true;
+}
+
 bool memfd_private_refuse_virtio_mem(Error **errp)
 {
     if (!memfd_private_expected()) {

@@ -19,9 +19,9 @@
  * convert the page meanwhile (see private-ram.c). Both are one test of a
  * variable as long as no block has a private half.
  *
- * What reaches RAM by its host address is not seen here: vhost, vhost-user,
- * and device models between their address_space_map() and
- * address_space_unmap(). The latter asks.
+ * What reaches RAM by its host address is not seen here: vhost, vhost-user
+ * (both refused unless the policy is to warn), and device models between their
+ * address_space_map() and address_space_unmap(). The latter asks.
  */
 #ifndef EXEC_PRIVATE_RAM_ACCESS_H
 #define EXEC_PRIVATE_RAM_ACCESS_H

@@ -22,17 +22,22 @@
  */
 typedef int MemfdPrivateCreate(uint64_t size, Error **errp);
 
+struct ObjectOptions;
+
 #ifdef CONFIG_LINUX
 /**
- * memfd_private_expect: an object of QOM type @type will be created
+ * memfd_private_expect: an object with these options will be created
  *
- * Called for every object of the command line, before block devices and the
- * accelerator are there.
+ * Called for every object of the command line, before network backends, block
+ * devices and the accelerator are there.
  */
-void memfd_private_expect(const char *type);
+void memfd_private_expect(const struct ObjectOptions *options);
 
 /* True if the command line has a backend with a private half. */
 bool memfd_private_expected(void);
+
+/* True if it has one with stray-dma=stop. */
+bool memfd_private_expected_stop(void);
 
 /**
  * memfd_private_enable: the VM that was created can have private memory
@@ -64,6 +69,19 @@ bool memfd_private_owns(const MemoryRegion *mr);
  */
 bool memfd_private_refuse_dma(const char *what, Error **errp);
 
+/**
+ * memfd_private_refuse_vhost: the same for devices outside of QEMU that map
+ * guest memory and do not pin it
+ *
+ * Nobody checks what they reach for. They map the shared half alone, and see
+ * what the guest shares.
+ *
+ * @what: what asks, for the message
+ *
+ * Returns: true with @errp set if a stray access must stop the VM
+ */
+bool memfd_private_refuse_vhost(const char *what, Error **errp);
+
 /* True with @errp set if guest memory will have a private half. */
 bool memfd_private_refuse_virtio_mem(Error **errp);
 
@@ -73,7 +91,7 @@ bool memfd_private_refuse_load(Error **errp);
 /* Ends QEMU with a reason if the machine, which is complete, cannot be run. */
 void memfd_private_refuse_devices(void);
 #else
-static inline void memfd_private_expect(const char *type)
+static inline void memfd_private_expect(const struct ObjectOptions *options)
 {
 }
 
@@ -88,6 +106,11 @@ static inline bool memfd_private_allow_unreporting(void)
 }
 
 static inline bool memfd_private_refuse_dma(const char *what, Error **errp)
+{
+    return false;
+}
+
+static inline bool memfd_private_refuse_vhost(const char *what, Error **errp)
 {
     return false;
 }

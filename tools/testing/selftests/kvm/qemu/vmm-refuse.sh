@@ -180,6 +180,19 @@ refused "a backend that the machine does not use" 'ram2: memory-backend-memfd-pr
 answered "refused: a private backend for a machine that runs" \
 	"object_add memory-backend-memfd-private,id=ram2,size=128M" 'cannot be added to a machine that runs'
 
+# Devices of the kernel and of other processes. With stray-dma=warn they are not refused.
+more=(-chardev "socket,id=chr0,server=on,wait=off,path=$work/socket" -netdev vhost-user,id=net0,chardev=chr0)
+refused "vhost-user, network" 'vhost-user: not with .* stray-dma=stop: nothing would notice'
+more=(-chardev null,id=chr0 -device vhost-user-blk-pci,chardev=chr0)
+refused "vhost-user, disk" 'vhost-user: not with .* stray-dma=stop'
+more=(-netdev tap,id=net0,vhost=on,script=no,downscript=no)
+refused "vhost-net" 'vhost-net: not with .* stray-dma=stop'
+more=(-device vhost-vsock-pci,guest-cid=3,vhostfd=0)
+refused "vhost in the kernel" 'vhost: not with .* stray-dma=stop'
+ram=(-object memory-backend-memfd-private,id=ram1,size=256M,stray-dma=warn)
+more=(-netdev tap,id=net0,vhost=on,script=no,downscript=no)
+answered "vhost-net with stray-dma=warn is left to itself" "info status" 'VM status: paused'
+
 # Snapshots and migration.
 more=(-only-migratable)
 refused "-only-migratable" 'disallowing migration blocker.*private guest memory'
