@@ -1,16 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# In the emulated host: start one guest with Debian's own QEMU, wait for its end, and print what was
-# seen as "name value" lines. The folder that holds this script holds the guest (tools/workbench/
+# In the emulated host: start one guest, with Debian's own QEMU or with ours, wait for its end, and print
+# what was seen as "name value" lines. The folder that holds this script holds the guest (tools/workbench/
 # guest.sh). Exit status 0: the guest ran to its end and all its data arrived.
 #
 # Environment:
 #   GUEST_FIRMWARE  seabios, 2m (OVMF, X64), 4m (OVMF, Ia32X64) or own (OVMF, X64, which reports
 #                   page encryption)                                 default 4m
 #   GUEST_SEV       1: an SEV guest, 0: a plain one                  default 1
-#   GUEST_MEMORY    pinned: Debian's QEMU and pinned memory; private: our QEMU (vmm/ in this folder) and
-#                   private memory                                   default pinned
+#   GUEST_MEMORY    pinned or private                                default pinned
+#   GUEST_VMM       debian: Debian's QEMU; own: ours (vmm/ in this folder), which private memory
+#                   needs                                            default as the memory needs
 #   GUEST_MEM GUEST_SMP                                              default 2G, 1
 #   GUEST_WORKLOAD  full, boot, or reboot: full, after a reboot      default full
 #   GUEST_DEADLINE  seconds of the host's clock until it counts as hung   default 300
@@ -79,16 +80,30 @@ seabios) ;;
 	;;
 esac
 case $memory in
-pinned) args+=(-m "$mem") ;;
+pinned)
+	vmm=debian
+	args+=(-m "$mem")
+	;;
 private)
-	# Not from the shared folder: each page of it that is executed would be a message to the machine.
-	qemu=$work/qemu-system-x86_64
-	cp "$here/vmm/qemu-system-x86_64" "$qemu"
+	vmm=own
 	machine+=,memory-backend=ram1
-	args+=(-L /usr/share/qemu -L /usr/share/seabios -object "memory-backend-memfd-private,id=ram1,size=$mem")
+	args+=(-object "memory-backend-memfd-private,id=ram1,size=$mem")
 	;;
 *)
 	echo "error GUEST_MEMORY=$memory: not pinned or private"
+	exit 2
+	;;
+esac
+case ${GUEST_VMM:-$vmm} in
+debian) ;;
+own)
+	# Not from the shared folder: each page of it that is executed would be a message to the machine.
+	qemu=$work/qemu-system-x86_64
+	cp "$here/vmm/qemu-system-x86_64" "$qemu"
+	args+=(-L /usr/share/qemu -L /usr/share/seabios)
+	;;
+*)
+	echo "error GUEST_VMM=$GUEST_VMM: not debian or own"
 	exit 2
 	;;
 esac
