@@ -44,6 +44,6 @@ for part in CODE VARS; do
 	cp "$build/ovmf/OVMF_$part.fd" "$tmp/out/OVMF_${part}_own.fd"
 done
 echo "$release" > "$tmp/out/release"
-cp "$root"/tools/testing/selftests/kvm/qemu/guest{,-qmp,-measure}.sh "$tmp/out/"
+cp "$root"/tools/testing/selftests/kvm/qemu/guest{,-qmp,-pins,-measure}.sh "$tmp/out/"
 rm -rf "$out"
 mv "$tmp/out" "$out"

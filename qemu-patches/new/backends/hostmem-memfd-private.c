@@ -312,10 +312,14 @@ static void memfd_private_prealloc(HostMemoryBackend *backend, Error **errp)
         ret = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, backend->size);
     } while (ret < 0 && errno == EINTR);
     if (ret < 0) {
-        error_setg_errno(errp, errno, "prealloc: %" PRIu64
+        ret = errno;
+        /* With no page of its own left, this process could not say why. */
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                  backend->size);
+        error_setg_errno(errp, ret, "prealloc: %" PRIu64
                          " bytes of private memory cannot be allocated%s",
                          backend->size,
-                         errno == EDQUOT ? " (RLIMIT_MEMLOCK)" : "");
+                         ret == EDQUOT ? " (RLIMIT_MEMLOCK)" : "");
     }
 }
 

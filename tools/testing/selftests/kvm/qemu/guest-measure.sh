@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What one guest costs the host, as "name value" lines (Documentation/dev/run-report.rst says what they
-# mean). Sourced by guest.sh, in the emulated host, which runs nothing else. Needs guest-qmp.sh.
+# mean). Sourced by guest.sh, in the emulated host, which runs nothing else. Needs guest-qmp.sh and guest-pins.sh.
 #
 # Counters of the kernel are read, and its tracing is used for what has no counter: probes count cache
 # flushes and tell which region of the VMM a pin belongs to; the events of restricted memory tell which
@@ -18,13 +18,6 @@ map_cells=4096
 instructions()
 {
 	od -An -t u8 -j $((0xc00000e9)) -N 8 /dev/cpu/0/msr 2>/dev/null | tr -d ' '
-}
-
-pinned_pages()
-{
-	# The counters are kept per CPU and are exact only after a refresh.
-	echo 1 > /proc/sys/vm/stat_refresh
-	awk '/^nr_foll_pin_acquired/ { n += $2 } /^nr_foll_pin_released/ { n -= $2 } END { print n }' /proc/vmstat
 }
 
 exits()
@@ -165,7 +158,7 @@ measure_end()
 		echo "private_memory $(qmp query-private-memory)"
 		[ "$3" != 1 ] || private_map
 	else
-		echo "resident_ram_pages $(mapped_ram "$1")"
+		echo "resident_ram_pages $mapped"
 	fi
 }
 

@@ -30,6 +30,7 @@ rm -rf "$work"
 mkdir -p "$work"
 
 . "$here/guest-qmp.sh"
+. "$here/guest-pins.sh"
 . "$here/guest-measure.sh"
 
 disk()

@@ -11,22 +11,21 @@ guest=$(dirname "$here")
 work=/run/vmm-limits
 group=/sys/fs/cgroup/vmm
 user=1000
-n=0
 . "$guest/guest-qmp.sh"
+. "$guest/guest-pins.sh"
+# shellcheck source=../../../../workbench/tap.sh
+. "$here/tap.sh"
 
-# report STATUS NAME: one line of TAP; when it is no success, what is known follows
-report()
+# known STATUS: what is known, when it is no success
+known()
 {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		{ echo "$seen"; sed 's/^/stderr: /' "$work/err"; tail -n 3 "$work/console" | tr -d '\r'; } | cut -c1-160 | sed 's/^/# /'
-	fi
+	[ "$1" != 0 ] || return 0
+	{ echo "$seen"; sed 's/^/stderr: /' "$work/err"; tail -n 3 "$work/console" | tr -d '\r'; } | cut -c1-160
+	return 1
 }
 
-# start MEM COMMAND...: QEMU, behind a command that takes a command; leaves pid
+# start MEM COMMAND...: QEMU, behind a command that takes a command; leaves pid. more: of the backend
+more=
 start()
 {
 	local mem=$1 virtio=disable-legacy=on,iommu_platform=on
@@ -41,7 +40,7 @@ start()
 	chown "$user" "$work"/run/qmp.*
 	"$@" "$work/qemu-system-x86_64" -enable-kvm -cpu EPYC,check=off -nodefaults -nographic -no-reboot -monitor none \
 		-L /usr/share/qemu -L /usr/share/seabios -serial "file:$work/console" "${qmp_args[@]}" \
-		-object "memory-backend-memfd-private,id=ram1,size=$mem" \
+		-object "memory-backend-memfd-private,id=ram1,size=$mem$more" \
 		-object sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1,policy=0x1 \
 		-machine q35,memory-backend=ram1,confidential-guest-support=sev0 \
 		-drive "if=pflash,format=raw,unit=0,readonly=on,file=$guest/OVMF_CODE_own.fd" \
@@ -87,6 +86,22 @@ stopped_by()
 	[ "$state" = internal-error ] && [ "$status" = 0 ] && [ "$(grep -cE "$1" "$work/err")" = 1 ] && [ "$(wc -l < "$work/err")" = 1 ]
 }
 
+# QEMU ends by itself; $1: what it must say, in one line. The bound is for hangs.
+refused_by()
+{
+	local tries
+
+	for ((tries = 0; tries < 600; tries++)); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.2
+	done
+	status=0
+	kill -KILL "$pid" 2>/dev/null
+	wait "$pid" || status=$?
+	seen="status $status"
+	[ "$status" = 1 ] && [ "$(grep -cE "$1" "$work/err")" = 1 ] && [ "$(wc -l < "$work/err")" = 1 ]
+}
+
 # As a user without a capability, who may lock 64 MiB.
 limited()
 {
@@ -99,24 +114,59 @@ in_group()
 	exec "$@"
 }
 
-# Exactly 0 of what is counted one by one, and little of what is counted for other things too.
-left_behind()
+dying_groups()
+{
+	awk '$1 == "nr_dying_descendants" { print $2 }' /sys/fs/cgroup/cgroup.stat
+}
+
+# What QEMU has written to files is charged to the group as long as the files are there.
+take_files_over()
+{
+	local file
+
+	for file in console out err; do
+		cat "$work/$file" > "$work/copy"
+		mv -f "$work/copy" "$work/$file"
+	done
+	rm -rf "$work/run"
+}
+
+# The group is removed, and goes for good when the last page that is charged to it does. A new one comes.
+nothing_charged()
+{
+	local tries dying
+
+	take_files_over
+	seen+=", charged $(cat "$group/memory.current")"
+	rmdir "$group" || return 1
+	for ((tries = 0; tries < 100; tries++)); do
+		# What was read of the disk stays in memory until it is told to go.
+		echo 1 > /proc/sys/vm/drop_caches
+		dying=$(dying_groups)
+		[ "$dying" != 0 ] || break
+		sleep 0.1
+	done
+	mkdir "$group"
+	seen+=", groups that cannot go: $dying"
+	[ "$dying" = 0 ]
+}
+
+# Of a VMM that is gone: 0 of what is counted one by one, and then of all that is charged.
+nothing_left()
 {
 	local tries
 
 	for ((tries = 0; tries < 100; tries++)); do
-		echo 1 > /proc/sys/vm/stat_refresh
-		seen="pins $(awk '/^nr_foll_pin_acquired/ { n += $2 } /^nr_foll_pin_released/ { n -= $2 } END { print n }' /proc/vmstat)"
+		seen="pins $(pinned_pages)"
 		seen+=" asids $(awk '$1 == "sev" { print $2 }' "$group/misc.current")"
 		seen+=" pages $(awk '$1 == "unevictable" { print $2 }' "$group/memory.stat")"
 		seen+=" files $(find /proc/[0-9]*/fd -lname '*restrictedmem*' 2>/dev/null | wc -l)"
-		charge=$(cat "$group/memory.current")
-		if [ "$seen" = "pins 0 asids 0 pages 0 files 0" ] && [ "$charge" -lt $((16 << 20)) ]; then
-			return 0
+		if [ "$seen" = "pins 0 asids 0 pages 0 files 0" ]; then
+			nothing_charged
+			return
 		fi
 		sleep 0.1
 	done
-	seen+=" charge $charge"
 	return 1
 }
 
@@ -130,24 +180,31 @@ mkdir -p "$group"
 # The limit counts 64 MiB, whatever the guest's size: it starts, and stops at the page that crosses the limit.
 start 1G limited
 stopped_by 'would exceed RLIMIT_MEMLOCK .65536 KiB.'
-report $? "RLIMIT_MEMLOCK: a guest of 1 GiB starts, and stops at 64 MiB with one line that says why"
+check "RLIMIT_MEMLOCK: a guest of 1 GiB starts, and stops at 64 MiB with one line that says why" known $?
 first=$held
 [ "$first" -ge 48 ] && [ "$first" -le 64 ]
-report $? "RLIMIT_MEMLOCK: it had used the limit up"
+check "RLIMIT_MEMLOCK: it had used the limit up" known $?
 start 1G limited
 stopped_by 'would exceed RLIMIT_MEMLOCK .65536 KiB.' && [ "$held" = "$first" ]
-report $? "RLIMIT_MEMLOCK: what the first one had locked is free again"
+check "RLIMIT_MEMLOCK: what the first one had locked is free again" known $?
+more=,prealloc=on
+start 1G limited
+refused_by 'prealloc: 1073741824 bytes of private memory cannot be allocated .RLIMIT_MEMLOCK.'
+check "RLIMIT_MEMLOCK: with prealloc=on it does not start, and says why in one line" known $?
 
 echo 160M > "$group/memory.max"
 start 1G in_group
+refused_by 'prealloc: 1073741824 bytes of private memory cannot be allocated: Cannot allocate memory'
+check "memory cgroup: nor does it there" known $?
+more=
+start 1G in_group
 stopped_by 'no memory for the guest.s private page'
-report $? "memory cgroup: a guest of 1 GiB starts, and stops at the limit with one line that says why"
+check "memory cgroup: a guest of 1 GiB starts, and stops at the limit with one line that says why" known $?
 seen=$(tr '\n' ' ' < "$group/memory.events")
 grep -qx 'oom_kill 0' "$group/memory.events"
-report $? "memory cgroup: nothing was killed"
-left_behind
-report $? "memory cgroup: nothing is left behind"
-echo max > "$group/memory.max"
+check "memory cgroup: nothing was killed" known $?
+nothing_left
+check "memory cgroup: nothing is left behind" known $?
 
 # Wait until a guest that runs has $1 MiB of private pages; the bound is for hangs.
 grown_to()
@@ -177,8 +234,8 @@ for ((i = 1; i <= 3; i++)); do
 	alive=$?
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null
-	left_behind && [ "$alive" = 0 ]
-	report $? "kill -9 of a guest in its boot: no pin, ASID, page, file or charge is left behind"
+	nothing_left && [ "$alive" = 0 ]
+	check "kill -9 of a guest in its boot: no pin, ASID, page, file or charge is left behind" known $?
 	echo "# killed with $held MiB of private pages, $moment were waited for"
 done
 echo "1..$n"
