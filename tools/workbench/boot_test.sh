@@ -123,20 +123,25 @@ boot()
 		GUEST_MAP=$map GUEST_CONSOLE=1 GUEST_DEADLINE=$((deadline - 60)) bash guest.sh" > "$facts" 2> "$log.guest" || rc=$?
 }
 
+# Are there enough guests of either size to compare?
+compare=0
 case ${1:-} in
 '')
+	compare=1
 	specs=("${pairwise[@]}" "${more[@]}")
 	missing=$(comm -23 <(product | pairs) <(printf '%s\n' "${pairwise[@]}" | pairs))
 	[ -z "$missing" ] || die "the six boots miss a pair: $missing"
 	;;
-product) mapfile -t specs < <(product) ;;
+product)
+	compare=1
+	mapfile -t specs < <(product)
+	;;
 *) specs=("$@") ;;
 esac
 
-n=0 failed=0 resident=${1:-residents}
+n=0 failed=0
 names=()
-case $resident in residents|product) resident=1 ;; *) resident=0 ;; esac
-echo "1..$((${#specs[@]} + resident))"
+echo "1..$((${#specs[@]} + compare))"
 for spec in "${specs[@]}"; do
 	n=$((n + 1))
 	began=$SECONDS
@@ -153,7 +158,7 @@ for spec in "${specs[@]}"; do
 	fi
 	echo "# $((SECONDS - began)) s, to init $(sed -n 's/^seconds_to_init //p' "$facts") s (emulated), resident $(jq -r '.pages.resident // "-"' "$log.json" 2>/dev/null) pages"
 done
-if [ $resident = 1 ]; then
+if [ $compare = 1 ]; then
 	n=$((n + 1))
 	verdict=$("$root/tools/workbench/resident_check.sh" "${names[@]}") || failed=$((failed + 1))
 	grep '^#' <<< "$verdict"

@@ -115,7 +115,7 @@ check "host: without the options there is no SEV" is "$status$(cat "$tmp/out")" 
 
 for bad in "run MEMORY=x" "run MEMORY=private FIRMWARE=4m" "run MEMORY=both FIRMWARE=2m" "run FIRMWARE=x" "run GUEST_MEM=x" "run GUEST_MEM=64M" \
 	"run MEMORY=pinned MEM=2G GUEST_MEM=2G" "check T=nosuch" "shell DIR=/nonexistent" "gdb SMP=x" "exec DIR=/nonexistent CMD=true" \
-	"exec DIR=$tmp/dir" "exec DIR=$tmp/dir CMD=true TIMEOUT=-1" "soak N=0" "soak LOAD=2" "soak PRIVATE=2" "help NOSUCH=1" "exec DIR=$tmp/dir CMD=true ICOUNT=5"; do
+	"exec DIR=$tmp/dir" "exec DIR=$tmp/dir CMD=true TIMEOUT=-1" "soak N=0" "soak LOAD=2" "soak PRIVATE=2" "soak PRIVATE=1 N=5" "soak PRIVATE=1 LOAD=1" "soak PRIVATE=1 STRESS=1" "soak STRESS=1 LOAD=1" "help NOSUCH=1" "exec DIR=$tmp/dir CMD=true ICOUNT=5"; do
 	# shellcheck disable=SC2086 # words of a command line
 	make -s -C "$root" $bad > "$tmp/out" 2> "$tmp/err" < /dev/null
 	status=$?

@@ -17,22 +17,20 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-case ${STRESS:-0} in
-0) ;;
-1) exec "$root/tools/workbench/stress.sh" "$@" ;;
-*) die "STRESS=$STRESS: 0 or 1" ;;
-esac
-case ${PRIVATE:-0} in
-0) ;;
-1) [ "${1:-}" = --check ] || exec "$root/tools/workbench/boot_test.sh" product ;;
-*) die "PRIVATE=$PRIVATE: 0 or 1" ;;
-esac
+stress=${STRESS:-0} private=${PRIVATE:-0} load=${LOAD:-0}
+case $stress in 0|1) ;; *) die "STRESS=$stress: 0 or 1" ;; esac
+case $private in 0|1) ;; *) die "PRIVATE=$private: 0 or 1" ;; esac
+case $load in 0|1) ;; *) die "LOAD=$load: 0 or 1" ;; esac
+[ "$stress$private" != 11 ] || die "STRESS=1 and PRIVATE=1: they are two different runs"
+[ "$private" = 0 ] || [ -z "${N:-}${SEED:-}" ] || die "PRIVATE=1 boots each combination once: N and SEED mean nothing to it"
+[ "$stress$private" = 00 ] || [ "$load" = 0 ] || die "LOAD=1 is for boots of plain guests, not for STRESS=1 or PRIVATE=1"
+[ "$stress" = 0 ] || exec "$root/tools/workbench/stress.sh" "$@"
 
-count=${N:-50} load=${LOAD:-0} stall=15 deadline=${TIMEOUT:-900}
+count=${N:-50} stall=15 deadline=${TIMEOUT:-900}
 [[ $count =~ ^[1-9][0-9]*$ ]] || die "N=$count: not a positive number"
 [[ $deadline =~ ^[1-9][0-9]*$ ]] || die "TIMEOUT=$deadline: not a positive number"
-case $load in 0|1) ;; *) die "LOAD=$load: 0 or 1" ;; esac
 [ "${1:-}" != --check ] || exit 0
+[ "$private" = 0 ] || exec "$root/tools/workbench/boot_test.sh" product
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
 dir=$logs/soak
 rm -rf "$dir.old"
