@@ -7,11 +7,11 @@
 # so touches other pages. TAP on stdout.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/tap.sh"
 
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
 out=$logs/stock
 mkdir -p "$out"
-n=0
 
 # boot NAME KERNEL: leaves NAME.facts
 boot()
@@ -21,18 +21,18 @@ boot()
 		> "$out/$1.facts" 2> "$out/$1.guest"
 }
 
-check()
+# compare NAME CONDITION...: when it does not hold, what both hosts saw follows
+compare()
 {
 	local name=$1
 
 	shift
-	n=$((n + 1))
-	if "$@"; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		paste "$out/stock.facts" "$out/ours.facts" | sed 's/^/# /'
-	fi
+	check "$name" both "$@"
+}
+
+both()
+{
+	"$@" || { paste "$out/stock.facts" "$out/ours.facts"; return 1; }
 }
 
 fact()
@@ -53,15 +53,15 @@ within()
 
 "$root/tools/workbench/build.sh" stock || exit
 boot stock "$build/stock/linux-o/arch/x86/boot/bzImage"
-check "the guest passes on the stock kernel" test $? = 0
+compare "the guest passes on the stock kernel" test $? = 0
 boot ours "$build/linux-o/arch/x86/boot/bzImage"
-check "and on ours" test $? = 0
-check "pinned pages are as many" same pinned_pages
-check "for RAM" same pinned_ram_pages
-check "and for flash and others" same pinned_other_pages
-check "resident RAM agrees within 1 %" within 1 resident_ram_pages
-check "flushes of the caches agree within 1 %" within 1 flushes
-check "no pin is left behind on either" test "$(fact stock pins_left)$(fact ours pins_left)" = 00
-check "VM exits agree within 2 %" within 2 exits
-check "instructions to the guest's init agree within 2 %" within 2 instructions_to_init
+compare "and on ours" test $? = 0
+compare "pinned pages are as many" same pinned_pages
+compare "for RAM" same pinned_ram_pages
+compare "and for flash and others" same pinned_other_pages
+compare "resident RAM agrees within 1 %" within 1 resident_ram_pages
+compare "flushes of the caches agree within 1 %" within 1 flushes
+compare "no pin is left behind on either" test "$(fact stock pins_left)$(fact ours pins_left)" = 00
+compare "VM exits agree within 2 %" within 2 exits
+compare "instructions to the guest's init agree within 2 %" within 2 instructions_to_init
 echo "1..$n"

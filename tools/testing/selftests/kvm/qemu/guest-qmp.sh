@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Talk QMP to the guest's QEMU over two pipes. Sourced by guest.sh. Sets: qmp_args, QEMU's arguments.
+# Talk QMP to the guest's QEMU over two pipes. Sourced by guest.sh and vmm-*.sh. Sets: qmp_args, QEMU's arguments.
 
 qmp_args=()
 

@@ -14,7 +14,8 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 guest=$(dirname "$here")
 work=/run/vmm-refuse
-n=0
+# shellcheck source=../../../../workbench/tap.sh
+. "$here/tap.sh"
 rm -rf "$work"
 mkdir -p "$work"
 cp "$here/qemu-system-x86_64" "$work/qemu"
@@ -44,19 +45,20 @@ start()
 		< "$work/in" > "$work/out" 2> "$work/err" || status=$?
 }
 
+# known STATUS: what is known, when it is no success
+known()
+{
+	[ "$1" != 0 ] || return 0
+	echo "status $status"
+	sed 's/^/stderr: /' "$work/err"
+	tail -n 4 "$work/out" | tr -d '\r' | sed 's/^/monitor: /'
+	return 1
+}
+
+# report STATUS NAME: one line of TAP; the next row begins with the default
 report()
 {
-	local ok=$1 name=$2
-
-	n=$((n + 1))
-	if [ "$ok" = 0 ]; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		echo "# status $status"
-		sed 's/^/# stderr: /' "$work/err"
-		tail -n 4 "$work/out" | tr -d '\r' | sed 's/^/# monitor: /'
-	fi
+	check "$2" known "$1"
 	default
 }
 
@@ -89,7 +91,6 @@ incapable|stock)
 	;;
 esac
 
-default
 answered "the command line that the others differ from starts" "info status" 'VM status: paused'
 answered "CPUID says that the guest may report" \
 	"qom-get /machine/unattached/device[0] kvm-hc-map-gpa-range" '^true'
