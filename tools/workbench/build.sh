@@ -204,20 +204,26 @@ guest()
 	"$bench/step.sh" "$1" "$1" "$bench/guest.sh" "$1" "$out"
 }
 
+# Firmware in C: no libc, and nothing that would need more set up than flat 32-bit mode.
+vmm_guest_options=(-m32 -march=i686 -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only
+	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns)
+
 # Our QEMU beside a guest, and the tests that run it, with their firmware, for a host that shows one folder
 # only. Without symbols, and not by a link: it is copied into the host's memory for each run.
 vmm()
 {
-	local out=$build/$1/vmm source name
+	local out=$build/$1/vmm name
 
-	stale "$out/qemu-system-x86_64" "$build/qemu-o/qemu-system-x86_64" "$machine"/vmm-*.{sh,S,c} "$bench/tap.sh" || return 0
+	stale "$out/qemu-system-x86_64" "$build/qemu-o/qemu-system-x86_64" "$machine"/vmm-*.{sh,S,c,lds} "$bench/tap.sh" || return 0
 	mkdir -p "$out"
 	cp "$machine"/vmm-*.sh "$bench/tap.sh" "$out/"
-	for source in "$machine"/vmm-*.S; do
-		name=$(basename "$source" .S)
-		gcc -m32 -DROUNDS=2000 -c -o "$out/.$name.o" "$source"
+	for name in vmm-hostile vmm-inspect; do
+		gcc -m32 -DROUNDS=2000 -c -o "$out/.$name.o" "$machine/$name.S"
 		ld -m elf_i386 -Ttext=0xf0000 --oformat binary -o "$out/$name.bin" "$out/.$name.o"
 	done
+	gcc -m32 -c -o "$out/.guest-entry.o" "$machine/vmm-guest-entry.S"
+	gcc "${vmm_guest_options[@]}" -c -o "$out/.guest.o" "$machine/vmm-guest.c"
+	ld -m elf_i386 -T "$machine/vmm-guest.lds" -o "$out/vmm-guest.bin" "$out/.guest-entry.o" "$out/.guest.o"
 	gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o "$out/vmm-lacks.so" "$machine/vmm-lacks.c"
 	strip -o "$out/.new" "$build/qemu-o/qemu-system-x86_64"
 	mv -f "$out/.new" "$out/qemu-system-x86_64"

@@ -126,13 +126,17 @@ static void stop_at_limit(hwaddr gpa)
                      (uint64_t)limit.rlim_cur / 1024);
 }
 
-/* With the BQL. True: run the vCPU again. */
-static bool memory_fault(CPUState *cpu, int err, hwaddr gpa, bool private)
+/*
+ * With the BQL. What kvm_cpu_exec() goes on with: 0, another KVM_RUN; or
+ * EXCP_INTERRUPT, which leaves it: to stop, or to come back with the machine
+ * check, which is delivered where it begins and nowhere else.
+ */
+static int memory_fault(CPUState *cpu, int err, hwaddr gpa, bool private)
 {
     switch (err) {
     case EFAULT:
         if (worth_another_try(gpa)) {
-            return true;
+            return 0;
         }
         kvm_private_stop("KVM: the guest reached for %s memory at 0x%"
                          HWADDR_PRIx " where it has none: the VM is stopped",
@@ -140,7 +144,7 @@ static bool memory_fault(CPUState *cpu, int err, hwaddr gpa, bool private)
         break;
     case EHWPOISON:
         if (page_lost(cpu, gpa)) {
-            return true;
+            break;
         }
         kvm_private_stop("KVM: private guest memory at 0x%" HWADDR_PRIx " was"
                          " lost to a memory error, and the guest takes no"
@@ -161,22 +165,20 @@ static bool memory_fault(CPUState *cpu, int err, hwaddr gpa, bool private)
                          private ? "private" : "shared", gpa, strerror(err));
         break;
     }
-    return false;
+    return EXCP_INTERRUPT;
 }
 
 bool kvm_private_memory_fault(CPUState *cpu, int err, int *ret)
 {
     const KVMMemoryFaultExit *fault = kvm_run_memory_fault(cpu->kvm_run);
-    bool again;
 
     if (!kvm_private_vm() ||
         cpu->kvm_run->exit_reason != KVM_EXIT_MEMORY_FAULT) {
         return false;
     }
     qemu_mutex_lock_iothread();
-    again = memory_fault(cpu, -err, fault->gpa,
-                         fault->flags & KVM_MEMORY_EXIT_FLAG_PRIVATE);
+    *ret = memory_fault(cpu, -err, fault->gpa,
+                        fault->flags & KVM_MEMORY_EXIT_FLAG_PRIVATE);
     qemu_mutex_unlock_iothread();
-    *ret = again ? 0 : EXCP_INTERRUPT;
     return true;
 }

@@ -377,16 +377,24 @@ bool kvm_private_poison(MemoryRegion *mr, ram_addr_t offset)
     return true;
 }
 
+/* If the guest has shared the page and taken it back, it has another one. */
+static bool still_poisoned(int fd, ram_addr_t offset)
+{
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, offset,
+                     PRIVATE_RAM_PAGE_SIZE) < 0 && errno == EHWPOISON;
+}
+
 /* The file forgets that a page was lost when the page is punched. */
 static void replace_poisoned_pages(void)
 {
     while (!QSLIST_EMPTY(&poisoned)) {
         PoisonedPage *page = QSLIST_FIRST(&poisoned);
+        int fd = private_ram_fd(private_ram_of(page->mr));
 
         QSLIST_REMOVE_HEAD(&poisoned, next);
-        if (fallocate(private_ram_fd(private_ram_of(page->mr)),
-                      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page->offset,
-                      PRIVATE_RAM_PAGE_SIZE) < 0) {
+        if (still_poisoned(fd, page->offset) &&
+            fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                      page->offset, PRIVATE_RAM_PAGE_SIZE) < 0) {
             error_report("private page at offset 0x" RAM_ADDR_FMT " of %s,"
                          " lost to a memory error, cannot be replaced: %s",
                          page->offset, memory_region_name(page->mr),

@@ -14,8 +14,8 @@
 typedef struct KVMPrivateTarget {
     /*
      * The private page at @gpa was lost to a memory error: tell the guest, and
-     * the first time the user. Called with the BQL in the thread of @cpu.
-     * False: the guest has no way to hear.
+     * say so if it is the @first time. Called with the BQL in the thread of
+     * @cpu. False: the guest has no way to hear.
      */
     bool (*page_lost)(CPUState *cpu, hwaddr gpa, bool first);
 } KVMPrivateTarget;
@@ -54,7 +54,7 @@ bool kvm_private_memory_fault(CPUState *cpu, int err, int *ret);
 
 /*
  * A page that must not be seen again before the guest is reset, so that it
- * cannot mistake the empty page in its place for its own. False: it is known.
+ * cannot mistake the empty page in its place for its own. False: it was known.
  */
 bool kvm_private_poison(MemoryRegion *mr, ram_addr_t offset);
 

@@ -27,6 +27,7 @@
 #include "sysemu/kvm_int.h"
 #include "sysemu/memfd-private.h"
 #include "sysemu/reset.h"
+#include "sysemu/runstate.h"
 #include "kvm_i386.h"
 #include "private-mem.h"
 #include "trace.h"
@@ -128,7 +129,17 @@ int kvm_x86_private_vm_type(MachineState *ms)
     return vm_type;
 }
 
-/* A guest that survives can touch the page as often as it likes. */
+/*
+ * An injection comes to nothing, and says so to nobody, where the guest has
+ * disabled reports of uncorrected errors. Then it would come back to the same
+ * page for ever. Without CR4.MCE, or with one under way, the machine resets.
+ */
+static bool injected(CPUState *cs)
+{
+    return cs->interrupt_request & CPU_INTERRUPT_MCE ||
+           qemu_reset_requested_get() || qemu_shutdown_requested_get();
+}
+
 static bool page_lost(CPUState *cs, hwaddr gpa, bool first)
 {
     X86CPU *cpu = X86_CPU(cs);
@@ -137,6 +148,9 @@ static bool page_lost(CPUState *cs, hwaddr gpa, bool first)
         return false;
     }
     kvm_mce_inject(cpu, gpa, BUS_MCEERR_AR);
+    if (!injected(cs)) {
+        return false;
+    }
     if (first) {
         error_report("Guest MCE Memory Error at GUEST addr 0x%" HWADDR_PRIx
                      " of type BUS_MCEERR_AR injected: private memory was lost",

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The beginning of the guest that does as it is told (vmm-guest.c): from the reset vector to C code in
+ * flat 32-bit mode, its interrupt table, and what comes before and after a handler. All of this is in
+ * the read-only image; only the stack is in guest memory.
+ */
+	.equ	BASE, 0xf0000		/* vmm-guest.lds: where the image, of 64 KiB, is seen below 1 MiB */
+	.equ	STACK, 0x8000
+	.equ	CODE, 8
+	.equ	DATA, 16
+
+	.section .text.entry, "ax"
+	.code16
+start:					/* offset 0 of the image: what is below counts from here */
+boot:
+	cli
+	lgdtl	%cs:(gdtr - start)
+	movl	%cr0, %eax
+	orl	$1, %eax
+	movl	%eax, %cr0
+	ljmpl	$CODE, $flat
+
+	.code32
+flat:
+	movw	$DATA, %ax
+	movw	%ax, %ds
+	movw	%ax, %es
+	movw	%ax, %ss
+	lidtl	idtr
+	.globl	again
+again:					/* a handler that does not return comes here */
+	movl	$STACK, %esp
+	call	guest_main
+1:	hlt
+	jmp	1b
+
+/* #GP, of RDMSR and WRMSR only: they are left out, and ECX tells. */
+protection:
+	addl	$4, %esp
+	addl	$2, (%esp)
+	xorl	%ecx, %ecx
+	iret
+
+machine_check:
+	call	guest_machine_check
+	jmp	again
+
+unexpected:
+	call	guest_unexpected
+2:	hlt
+	jmp	2b
+
+	.macro	gate handler
+	.word	\handler - start, CODE, 0x8e00, BASE >> 16
+	.endm
+
+	.balign	8
+idt:
+	.rept	13
+	gate	unexpected
+	.endr
+	gate	protection
+	.rept	4
+	gate	unexpected
+	.endr
+	gate	machine_check
+idtr:
+	.word	. - idt - 1
+	.long	idt
+
+	.balign	8
+gdt:
+	.quad	0
+	.quad	0x00cf9b000000ffff	/* code and data: all of 4 GiB */
+	.quad	0x00cf93000000ffff
+gdtr:
+	.word	. - gdt - 1
+	.long	gdt
+
+	.section .text.reset, "ax"
+	.code16
+	.globl	reset
+reset:
+	ljmpw	$(BASE >> 4), $0
