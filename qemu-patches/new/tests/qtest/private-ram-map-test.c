@@ -72,42 +72,6 @@ static void test_clamp(void)
     machine_free(m);
 }
 
-/*
- * What lies at the legacy addresses changes with registers of the chipset.
- * RAM that is behind a ROM or a device keeps its state.
- */
-#define PAM_REG     0x90
-#define PAM_GPA     0xf0000ULL
-
-static void set_pam(Machine *m, uint8_t val)
-{
-    QPCIDevice *mch = qpci_device_find(m->bus, QPCI_DEVFN(0, 0));
-
-    qpci_config_writeb(mch, PAM_REG, val);
-    g_free(mch);
-}
-
-static void test_pam(void)
-{
-    Machine *m = machine_new("", "");
-    uint64_t pages = 64 * KiB / PAGE, before;
-
-    set_pam(m, 0x30);
-    before = machine_stat(m, "shared");
-    machine_convert(m, PAM_GPA, pages, false);
-    g_assert_cmpuint(machine_stat(m, "shared"), ==, before + 64 * KiB);
-    g_assert_cmpuint(machine_cmd(m, TESTDEV_WRITE, PAM_GPA, 8, 0x77), ==, 0);
-
-    set_pam(m, 0x00);
-    machine_convert(m, PAM_GPA, pages, true);
-    set_pam(m, 0x30);
-    machine_cmd(m, TESTDEV_READ, PAM_GPA, 8, 0);
-    g_assert_cmphex(machine_data(m), ==, 0x77);
-    machine_convert(m, PAM_GPA, pages, true);
-    g_assert_cmpuint(machine_stat(m, "shared"), ==, before);
-    machine_free(m);
-}
-
 static void test_reset(void)
 {
     Machine *m = machine_new("", "");
@@ -245,7 +209,6 @@ void add_map_tests(void)
     qtest_add_func("/private-ram/start", test_start);
     qtest_add_func("/private-ram/convert", test_convert);
     qtest_add_func("/private-ram/clamp", test_clamp);
-    qtest_add_func("/private-ram/pam", test_pam);
     qtest_add_func("/private-ram/reset", test_reset);
     qtest_add_func("/private-ram/loader", test_loader);
     qtest_add_func("/private-ram/hostile", test_hostile);

@@ -45,17 +45,23 @@ static void forget_device(Machine *m)
     qpci_free_pc(m->bus);
 }
 
-Machine *machine_new(const char *backend_args, const char *args)
+Machine *machine_new_of(const char *type, const char *backend_args,
+                        const char *args)
 {
     Machine *m = g_new0(Machine, 1);
 
     m->bios = bios_new();
-    m->qts = qtest_initf("-machine q35,memory-backend=ram1 -nodefaults -m 3G "
+    m->qts = qtest_initf("-machine %s,memory-backend=ram1 -nodefaults -m 3G "
                          "-object memory-backend-memfd-private,id=ram1,size=3G"
                          "%s -device private-ram-testdev,id=dev0 -bios %s %s",
-                         backend_args, m->bios, args);
+                         type, backend_args, m->bios, args);
     find_device(m);
     return m;
+}
+
+Machine *machine_new(const char *backend_args, const char *args)
+{
+    return machine_new_of("q35", backend_args, args);
 }
 
 void machine_free(Machine *m)
@@ -185,6 +191,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     add_map_tests();
+    add_remap_tests();
     add_dma_tests();
     add_monitor_tests();
     return g_test_run();

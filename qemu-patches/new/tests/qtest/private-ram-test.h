@@ -34,6 +34,9 @@ char *bios_new(void);
 
 /* A machine whose memory is all private, with its test device 'dev0'. */
 Machine *machine_new(const char *backend_args, const char *args);
+/* The same of another type; "pc" has all of it below 4 GiB. */
+Machine *machine_new_of(const char *type, const char *backend_args,
+                        const char *args);
 void machine_free(Machine *m);
 
 /* A command of the test device; its result. */
@@ -58,6 +61,7 @@ bool machine_is_in_state(Machine *m, const char *state);
 void machine_reset(Machine *m);
 
 void add_map_tests(void);
+void add_remap_tests(void);
 void add_dma_tests(void);
 void add_monitor_tests(void);
 
