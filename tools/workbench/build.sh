@@ -96,6 +96,7 @@ qemu_options=(--without-default-features --with-git-submodules=ignore --target-l
 	--enable-vhost-kernel --enable-vhost-user --enable-vhost-net --with-pkgversion=memfd-private)
 
 qemu_targets=(qemu-system-x86_64 tests/qtest/sev-psp-test tests/unit/test-svm-insn
+	tests/unit/test-sev-cipher
 	tests/unit/test-private-ram tests/unit/test-private-ram-access
 	tests/qtest/private-ram-test tests/qtest/private-ram-refuse-test)
 
