@@ -14,7 +14,7 @@ W := tools/workbench
 Q := tools/testing/selftests/kvm/qemu
 
 # Variables that a user may set, with their meaning for `make help`.
-VARS := DIR CMD SMP MEM KERNEL HOST_ARGS MACHINE_ARGS CPU_ARGS ICOUNT GUEST GUEST_MEM GUEST_SMP FIRMWARE \
+VARS := DIR CMD SMP MEM KERNEL HOST_ARGS MACHINE_ARGS CPU_ARGS PSP_ARGS ICOUNT GUEST GUEST_MEM GUEST_SMP FIRMWARE \
 	MEMORY N LOAD STRESS PRIVATE SEED T TIMEOUT DEBUG J DISCARD DIRTY V
 unknown := $(strip $(foreach v,$(filter-out MAKEFLAGS MAKEOVERRIDES SHELL $(VARS),$(.VARIABLES)),\
 	$(if $(filter command% override%,$(origin $(v))),$(filter-out -%,$(v)))))

@@ -117,6 +117,7 @@ void sev_psp_reset_firmware(SevPspState *s)
             s->asid_owner[asid] = 0;
             trace_sev_psp_asid(asid, 0, SEV_EMU_ASID_FREE);
             sev_emu_asid_set(asid, SEV_EMU_ASID_FREE);
+            sev_enc_bind(asid, NULL);
         }
     }
     sev_psp_set_state(s, SEV_PSP_UNINIT);

@@ -21,15 +21,45 @@
 #define AES_BLOCK           16
 
 /*
+ * A new memory key, or that of the guest which @g shares one with. enc=none
+ * has no keys: guest memory is plain text.
+ */
+bool sev_psp_make_key(SevPspState *s, SevPspGuest *g,
+                      const SevPspGuest *source)
+{
+    uint8_t bytes[SEV_CIPHER_KEY_LEN];
+
+    if (!s->encrypts) {
+        return true;
+    }
+    if (source) {
+        g->key = sev_enc_key_ref(source->key);
+        return true;
+    }
+    if (s->debug_key_hex) {
+        memcpy(bytes, s->debug_key, sizeof(bytes));
+    } else if (!sev_psp_random(bytes, sizeof(bytes))) {
+        return false;
+    }
+    g->key = sev_enc_key_new(bytes);
+    memset(bytes, 0, sizeof(bytes));
+    return g->key;
+}
+
+/*
  * The one place where memory contents pass through the memory key: @buf
- * holds what is or will be at [pa, pa + len). enc=none, the only mode so
- * far, keeps guest memory in plain text, so the function is the identity;
- * the callers do not know that.
+ * holds what is or will be at [pa, pa + len).
  */
 bool sev_psp_crypt(SevPspState *s, const SevPspGuest *g, hwaddr pa,
                    uint8_t *buf, size_t len, bool encrypt)
 {
-    return !(pa % SEV_PSP_GRANULE) && !(len % SEV_PSP_GRANULE);
+    if (pa % SEV_PSP_GRANULE || len % SEV_PSP_GRANULE) {
+        return false;
+    }
+    if (g->key) {
+        sev_enc_crypt(g->key, pa, buf, len, encrypt);
+    }
+    return true;
 }
 
 bool sev_psp_random(void *buf, size_t len)

@@ -86,6 +86,7 @@ void sev_psp_guest_free(gpointer guest)
     if (g->ld) {
         g_checksum_free(g->ld);
     }
+    sev_enc_key_unref(g->key);
     /* Keys do not stay behind in the allocator. */
     memset(g, 0, sizeof(*g));
     g_free(g);
@@ -97,12 +98,16 @@ static void set_guest_state(SevPspGuest *g, SevPspGuestState state)
     g->state = state;
 }
 
-static void set_asid(SevPspState *s, uint32_t asid, uint32_t owner,
+/* @g: the ASID's owner, NULL: none. */
+static void set_asid(SevPspState *s, uint32_t asid, const SevPspGuest *g,
                      SevEmuAsidState state)
 {
+    uint32_t owner = g ? g->handle : 0;
+
     trace_sev_psp_asid(asid, owner, state);
     s->asid_owner[asid] = owner;
     sev_emu_asid_set(asid, state);
+    sev_enc_bind(asid, g ? g->key : NULL);
 }
 
 static SevPspGuest *find_guest(SevPspState *s, uint32_t handle)
@@ -188,9 +193,7 @@ uint32_t sev_psp_launch_start(SevPspState *s, SevPspGuest *unused, void *buf)
     }
 
     g = g_new0(SevPspGuest, 1);
-    if (source) {
-        memcpy(g->vek, source->vek, sizeof(g->vek));
-    } else if (!sev_psp_random(g->vek, sizeof(g->vek))) {
+    if (!sev_psp_make_key(s, g, source)) {
         sev_psp_guest_free(g);
         return SEV_PSP_RESOURCE_LIMIT;
     }
@@ -333,7 +336,7 @@ uint32_t sev_psp_launch_finish(SevPspState *s, SevPspGuest *g, void *buf)
 {
     set_guest_state(g, SEV_PSP_GUEST_RUNNING);
     if (g->asid) {
-        set_asid(s, g->asid, g->handle, SEV_EMU_ASID_RUNNABLE);
+        set_asid(s, g->asid, g, SEV_EMU_ASID_RUNNABLE);
     }
     return SEV_PSP_OK;
 }
@@ -361,7 +364,7 @@ uint32_t sev_psp_activate(SevPspState *s, SevPspGuest *g, void *buf)
         return SEV_PSP_DFFLUSH_REQUIRED;
     }
     g->asid = asid;
-    set_asid(s, asid, g->handle, g->state == SEV_PSP_GUEST_RUNNING ?
+    set_asid(s, asid, g, g->state == SEV_PSP_GUEST_RUNNING ?
              SEV_EMU_ASID_RUNNABLE : SEV_EMU_ASID_BOUND);
     return SEV_PSP_OK;
 }
@@ -370,7 +373,7 @@ uint32_t sev_psp_deactivate(SevPspState *s, SevPspGuest *g, void *buf)
 {
     /* Caches may hold lines of this ASID until WBINVD and DF_FLUSH. */
     s->asid_dirty[g->asid] = true;
-    set_asid(s, g->asid, 0, SEV_EMU_ASID_FREE);
+    set_asid(s, g->asid, NULL, SEV_EMU_ASID_FREE);
     g->asid = 0;
     sev_emu_wbinvd_rearm();
     return SEV_PSP_OK;

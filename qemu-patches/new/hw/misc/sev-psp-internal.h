@@ -16,13 +16,13 @@
 #include "hw/misc/sev-psp.h"
 #include "qemu/timer.h"
 #include "target/i386/sev-emu.h"
+#include "target/i386/sev-enc.h"
 
 #define SEV_PSP_KEY_LEN         16
-#define SEV_PSP_VEK_LEN         32
 #define SEV_PSP_DIGEST_LEN      32
 #define SEV_PSP_NONCE_LEN       16
 #define SEV_PSP_ID_LEN          64
-#define SEV_PSP_GRANULE         16          /* unit of memory encryption */
+#define SEV_PSP_GRANULE         SEV_CIPHER_BLOCK
 #define SEV_PSP_SECRET_MAX      (16 * 1024)
 
 /* Status codes of the SEV API, as the mailbox reports them. */
@@ -72,7 +72,7 @@ typedef struct SevPspGuest {
     uint32_t policy;
     uint32_t asid;                          /* 0: not activated */
     SevPspGuestState state;
-    uint8_t vek[SEV_PSP_VEK_LEN];
+    SevEncKey *key;                         /* of its memory; NULL: plain */
     uint8_t tek[SEV_PSP_KEY_LEN];
     uint8_t tik[SEV_PSP_KEY_LEN];
     GChecksum *ld;                          /* running launch digest */
@@ -87,6 +87,8 @@ struct SevPspState {
 
     /* properties */
     char *enc;
+    char *debug_key_hex;
+    bool paranoid;
     char *tek_hex;
     char *tik_hex;
     char *chip_id_hex;
@@ -95,6 +97,8 @@ struct SevPspState {
     uint8_t build;
     uint32_t max_guests;
     uint64_t busy_ns;
+    bool encrypts;                          /* enc=xts */
+    uint8_t debug_key[SEV_CIPHER_KEY_LEN];
     uint8_t tek[SEV_PSP_KEY_LEN];
     uint8_t tik[SEV_PSP_KEY_LEN];
     uint8_t chip_id[SEV_PSP_ID_LEN];
@@ -128,6 +132,8 @@ bool sev_psp_read(SevPspState *s, hwaddr pa, void *buf, size_t len);
 bool sev_psp_write(SevPspState *s, hwaddr pa, const void *buf, size_t len);
 
 /* sev-psp-crypto.c */
+bool sev_psp_make_key(SevPspState *s, SevPspGuest *g,
+                      const SevPspGuest *source);
 bool sev_psp_crypt(SevPspState *s, const SevPspGuest *g, hwaddr pa,
                    uint8_t *buf, size_t len, bool encrypt);
 bool sev_psp_measure(SevPspState *s, SevPspGuest *g,

@@ -194,12 +194,25 @@ static bool sev_psp_parse_hex(const char *name, const char *hex, uint8_t *out,
     return true;
 }
 
-static bool sev_psp_check_properties(SevPspState *s, Error **errp)
+static bool sev_psp_check_encryption(SevPspState *s, Error **errp)
 {
-    if (s->enc && strcmp(s->enc, "none")) {
+    s->encrypts = s->enc && !strcmp(s->enc, "xts");
+    if (s->enc && !s->encrypts && strcmp(s->enc, "none")) {
         error_setg(errp, "sev-psp: enc=%s is not supported", s->enc);
         error_append_hint(errp, "Supported: enc=none (guest memory is not"
-                          " encrypted).\n");
+                          " encrypted), enc=xts.\n");
+        return false;
+    }
+    if (!s->encrypts && (s->debug_key_hex || s->paranoid)) {
+        error_setg(errp, "sev-psp: debug-key and paranoid need enc=xts");
+        return false;
+    }
+    return true;
+}
+
+static bool sev_psp_check_properties(SevPspState *s, Error **errp)
+{
+    if (!sev_psp_check_encryption(s, errp)) {
         return false;
     }
     if (s->max_guests < 1 || s->max_guests > SEV_PSP_GUESTS_LIMIT) {
@@ -217,7 +230,9 @@ static bool sev_psp_check_properties(SevPspState *s, Error **errp)
     return sev_psp_parse_hex("tek", s->tek_hex, s->tek, sizeof(s->tek), errp) &&
            sev_psp_parse_hex("tik", s->tik_hex, s->tik, sizeof(s->tik), errp) &&
            sev_psp_parse_hex("chip-id", s->chip_id_hex, s->chip_id,
-                             sizeof(s->chip_id), errp);
+                             sizeof(s->chip_id), errp) &&
+           sev_psp_parse_hex("debug-key", s->debug_key_hex, s->debug_key,
+                             sizeof(s->debug_key), errp);
 }
 
 static void sev_psp_realize(PCIDevice *pdev, Error **errp)
@@ -231,6 +246,9 @@ static void sev_psp_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     if (!sev_psp_check_properties(s, errp)) {
+        return;
+    }
+    if (s->encrypts && !sev_enc_enable(OBJECT(s), s->paranoid, errp)) {
         return;
     }
     error_setg(&s->migration_blocker, "The guest contexts and keys of a "
@@ -301,6 +319,8 @@ static void sev_psp_instance_init(Object *obj)
 
 static Property sev_psp_properties[] = {
     DEFINE_PROP_STRING("enc", SevPspState, enc),
+    DEFINE_PROP_STRING("debug-key", SevPspState, debug_key_hex),
+    DEFINE_PROP_BOOL("paranoid", SevPspState, paranoid, false),
     DEFINE_PROP_UINT8("api-major", SevPspState, api_major, 1),
     DEFINE_PROP_UINT8("api-minor", SevPspState, api_minor, 55),
     DEFINE_PROP_UINT8("build", SevPspState, build, 24),
@@ -324,11 +344,14 @@ static void sev_psp_class_init(ObjectClass *klass, void *data)
     k->class_id = PCI_CLASS_CRYPT_OTHER;
     dc->reset = sev_psp_reset;
     dc->hotpluggable = false;
-    dc->desc = "AMD Platform Security Processor for SEV (emulated; guest"
-               " memory is not encrypted)";
+    dc->desc = "AMD Platform Security Processor for SEV (emulated)";
     device_class_set_props(dc, sev_psp_properties);
     object_class_property_set_description(klass, "enc",
-        "memory encryption: none (guest memory is not encrypted)");
+        "memory encryption: none (guest memory is plain text), xts");
+    object_class_property_set_description(klass, "debug-key",
+        "the memory key of all guests, 64 hexadecimal digits");
+    object_class_property_set_description(klass, "paranoid",
+        "forget all plain text at each exit of a guest (slow)");
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

@@ -13,6 +13,7 @@
 #include "hw/core/cpu.h"
 #include "sysemu/qtest.h"
 #include "sev-emu.h"
+#include "sev-enc.h"
 
 #define SEV_EMU_MAX_CPUS 1024
 
@@ -38,6 +39,7 @@ void sev_emu_wbinvd_done(CPUState *cs)
     if (cs->cpu_index >= 0 && cs->cpu_index < SEV_EMU_MAX_CPUS) {
         set_bit_atomic(cs->cpu_index, wbinvd_cpus);
     }
+    sev_enc_sync_all();
 }
 
 bool sev_emu_wbinvd_done_on_all(void)

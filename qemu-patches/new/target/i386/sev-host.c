@@ -10,8 +10,10 @@
 #include "sysemu/tcg.h"
 #include "sysemu/qtest.h"
 #include "cpu.h"
+#include "exec/exec-all.h"
 #include "migration/vmstate.h"
 #include "sev-emu.h"
+#include "sev-enc.h"
 #include "svm.h"
 
 /* CPUID 0x8000001F EAX. */
@@ -63,6 +65,7 @@ void sev_host_reset(X86CPU *cpu)
     SevHostState *state = &cpu->env.sev_host;
 
     if (cpu->sev_host.enabled) {
+        sev_enc_leave(&cpu->env);
         /* The firmware of a part that offers SEV enables and locks it. */
         *state = (SevHostState) {
             .syscfg = SYSCFG_MEM_ENCRYPT_EN,
@@ -137,7 +140,8 @@ bool sev_host_wrmsr(CPUX86State *env, uint32_t msr, uint64_t val)
         env->sev_host.hwcr = val | (env->sev_host.hwcr & HWCR_SMMLOCK);
         return true;
     case MSR_AMD64_VM_PAGE_FLUSH:
-        /* Nothing is cached yet: the flush is counted, not needed. */
+        /* Whatever page it names: what is up to date stays so. */
+        sev_enc_sync_all();
         env->sev_host.page_flushes++;
         return true;
     default:
@@ -170,7 +174,16 @@ bool sev_host_vmrun(CPUX86State *env, uint64_t nested_ctl, uint32_t asid)
         return false;
     }
     env->sev_host.guest_asid = asid;
+    tlb_flush(env_cpu(env));
     return true;
+}
+
+void sev_host_vmexit(CPUX86State *env)
+{
+    if (env->sev_host.guest_asid) {
+        sev_enc_leave(env);
+        env->sev_host.guest_asid = 0;
+    }
 }
 
 uint64_t sev_host_cbit(const CPUX86State *env)
@@ -185,13 +198,9 @@ uint64_t sev_host_cr3_reserved(const CPUX86State *env)
     return env->sev_host.guest_asid ? 0 : sev_host_cbit(env);
 }
 
-bool sev_host_private(const CPUX86State *env, bool pae, bool cbit_set,
-                      int access_type)
+bool sev_host_private(const CPUX86State *env, bool pae, bool cbit_set)
 {
-    if (!env->sev_host.guest_asid) {
-        return false;
-    }
-    return !pae || cbit_set || access_type == MMU_INST_FETCH;
+    return env->sev_host.guest_asid && (!pae || cbit_set);
 }
 
 static bool sev_host_vmstate_needed(void *opaque)

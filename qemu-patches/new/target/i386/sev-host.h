@@ -24,6 +24,9 @@
 #define HWCR_SMMLOCK                (1ULL << 0)
 #define SEV_STATUS_SEV_ENABLED      (1ULL << 0)
 
+/* The CPU's address space for memory under a guest's key; see sev-enc.h. */
+#define SEV_ENC_ASIDX               2
+
 /* Properties of the CPU, all fixed at realize. */
 typedef struct SevHostConfig {
     bool enabled;           /* sev-host */
@@ -65,13 +68,14 @@ bool sev_host_vmrun(struct CPUArchState *env, uint64_t nested_ctl,
 uint64_t sev_host_cbit(const struct CPUArchState *env);
 /* Bits that CR3 may not have besides those from phys-bits on. */
 uint64_t sev_host_cr3_reserved(const struct CPUArchState *env);
+/* #VMEXIT: no SEV guest runs on this CPU any more. */
+void sev_host_vmexit(struct CPUArchState *env);
 /*
- * Is an access of the guest that runs one to private memory? @pae: its page
- * tables have room for the C-bit, and @cbit_set says whether the last entry has
- * it. Without such tables everything is private, and instructions always are.
+ * Is the guest's data on a page private? @pae: its page tables have room for
+ * the C-bit, and @cbit_set says whether the last entry has it. Without such
+ * tables everything is private.
  */
-bool sev_host_private(const struct CPUArchState *env, bool pae, bool cbit_set,
-                      int access_type);
+bool sev_host_private(const struct CPUArchState *env, bool pae, bool cbit_set);
 extern const struct VMStateDescription vmstate_sev_host;
 /* SEV_STATUS answers a guest without an exit, whatever the permission map. */
 bool sev_host_rdmsr_unintercepted(struct CPUArchState *env, uint32_t msr,

@@ -242,7 +242,10 @@ static void test_options(void)
     Psp *p;
     QDict *rsp;
 
-    refused("-device sev-psp,enc=xts", "Supported: enc=none");
+    refused("-device sev-psp,enc=ecb", "Supported: enc=none");
+    refused("-device sev-psp,enc=xts,debug-key=00", "debug-key needs 64");
+    refused("-device sev-psp,enc=none,debug-key=00", "need enc=xts");
+    refused("-device sev-psp,enc=none,paranoid=on", "need enc=xts");
     refused("-device sev-psp -device sev-psp", "at most one sev-psp");
     refused("-device sev-psp,max-guests=0", "from 1 to 4096");
     refused("-device sev-psp,max-guests=4097", "from 1 to 4096");
@@ -281,5 +284,6 @@ int main(int argc, char **argv)
     add_platform_tests();
     add_guest_tests();
     add_launch_tests();
+    add_encryption_tests();
     return g_test_run();
 }

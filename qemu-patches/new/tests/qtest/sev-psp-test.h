@@ -113,5 +113,6 @@ void add_mailbox_tests(void);
 void add_platform_tests(void);
 void add_guest_tests(void);
 void add_launch_tests(void);
+void add_encryption_tests(void);
 
 #endif

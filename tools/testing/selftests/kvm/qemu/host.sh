@@ -12,7 +12,7 @@
 #   126  the command succeeded, but the host's kernel log holds a warning
 # The console goes to build/logs/LOGNAME.console, which is named on every failure.
 #
-# Environment: SMP MEM KERNEL HOST_ARGS MACHINE_ARGS ICOUNT CPU_ARGS TIMEOUT (see make help);
+# Environment: SMP MEM KERNEL HOST_ARGS MACHINE_ARGS ICOUNT CPU_ARGS PSP_ARGS TIMEOUT (see make help);
 # BOOT_TIMEOUT=120: seconds until the host must have come to its init; NO_SEV=1: a machine without
 # SEV; QEMU: another binary for the machine; QUIET=1: no word on a status.
 # shellcheck disable=SC2054 # commas are part of QEMU's options
@@ -71,7 +71,7 @@ cpu=EPYC,svm=on,npt=on,nrip-save=on,decodeassists=on,flushbyasid=on,phys-bits=48
 cpu+=,invtsc=on,tsc-frequency=1000000000
 if [ "${NO_SEV:-0}" = 0 ]; then
 	cpu+=,sev-host=on
-	psp=(-device "sev-psp,enc=none")
+	psp=(-device "sev-psp${PSP_ARGS:+,$PSP_ARGS}")
 else
 	psp=()
 fi

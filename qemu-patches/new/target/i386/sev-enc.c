@@ -1,0 +1,498 @@
+/*
+ * Emulated SEV platform: the shadow of memory encryption. See sev-enc.h.
+ *
+ * A page is named by its number in the machine's RAM block, which the shadow
+ * has the same layout as; its physical address is another thing, because RAM
+ * goes on above 4 GiB.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/log.h"
+#include "qemu/madvise.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "exec/exec-all.h"
+#include "exec/ram_addr.h"
+#include "hw/boards.h"
+#include "hw/core/cpu.h"
+#include "hw/i386/x86.h"
+#include "sysemu/tcg.h"
+#include "sev-enc-internal.h"
+#include "trace.h"
+
+#define PAGE SEV_CIPHER_PAGE
+#define LINE 64             /* what a cache writes at once */
+#define MAX_CPUS 64         /* bits of SevEncDirty.cpus */
+/* Below, what the guest's host sees depends on the chip set's switches. */
+#define FIRST_PA (1 * MiB)
+
+/* One for each page of RAM. */
+typedef struct SevEncPage {
+    uint32_t key;           /* id of the key it was decrypted with, 0: none */
+    uint32_t dirty;         /* its place in enc.dirty plus one, 0: clean */
+} SevEncPage;
+QEMU_BUILD_BUG_ON(sizeof(SevEncPage) != 8);
+
+/* A page that CPUs may have written since it was written back last. */
+typedef struct SevEncDirty {
+    uint64_t page;
+    uint64_t cpus;          /* those with a writable TLB entry, by index */
+    SevEncKey *key;
+    uint8_t old[PAGE];      /* what is in RAM, decrypted */
+} SevEncDirty;
+
+static struct {
+    bool on;
+    bool paranoid;
+    MemoryRegion shadow, low, high;
+    uint8_t *raw, *plain;
+    ram_addr_t raw_addr, plain_addr;
+    uint64_t low_size, high_start, high_size;
+    SevEncPage *page;
+    uint64_t pages;
+    GPtrArray *dirty;       /* of SevEncDirty */
+    unsigned nr_dirty;      /* those in use; the others are spare */
+    GArray *filled;         /* pages to forget at #VMEXIT, when paranoid */
+    SevEncStats stats;
+} enc;
+
+static int64_t page_of(hwaddr pa)
+{
+    if (pa < FIRST_PA) {
+        return -1;
+    }
+    if (pa < enc.low_size) {
+        return pa / PAGE;
+    }
+    if (pa >= enc.high_start && pa - enc.high_start < enc.high_size) {
+        return (enc.low_size + pa - enc.high_start) / PAGE;
+    }
+    return -1;
+}
+
+static hwaddr pa_of(uint64_t page)
+{
+    uint64_t offset = page * PAGE;
+
+    return offset < enc.low_size ? offset
+                                 : enc.high_start + offset - enc.low_size;
+}
+
+/* Code that was translated from a page which now has other contents. */
+static void forget_code(ram_addr_t addr)
+{
+    if (!cpu_physical_memory_get_dirty_flag(addr, DIRTY_MEMORY_CODE)) {
+        tb_invalidate_phys_range(addr, addr + PAGE);
+    }
+}
+
+static bool raw_changed(uint64_t page)
+{
+    return cpu_physical_memory_get_dirty_flag(enc.raw_addr + page * PAGE,
+                                              DIRTY_MEMORY_VGA);
+}
+
+static void copy_changed_lines(uint8_t *raw, const uint8_t *crypted,
+                               const uint8_t *plain, const uint8_t *old)
+{
+    for (int pos = 0; pos < PAGE; pos += LINE) {
+        if (memcmp(plain + pos, old + pos, LINE)) {
+            memcpy(raw + pos, crypted + pos, LINE);
+        }
+    }
+}
+
+static void write_back(SevEncDirty *d)
+{
+    const uint8_t *plain = enc.plain + d->page * PAGE;
+    uint8_t crypted[PAGE];
+
+    if (!memcmp(plain, d->old, PAGE)) {
+        return;
+    }
+    if (raw_changed(d->page)) {
+        enc.stats.conflicts++;
+        trace_sev_enc_conflict(pa_of(d->page), d->key->id);
+    }
+    sev_cipher_crypt(d->key->cipher, pa_of(d->page), plain, crypted, PAGE,
+                     true);
+    forget_code(enc.raw_addr + d->page * PAGE);
+    copy_changed_lines(enc.raw + d->page * PAGE, crypted, plain, d->old);
+    memcpy(d->old, plain, PAGE);
+    enc.stats.write_backs++;
+    trace_sev_enc_write_back(pa_of(d->page), d->key->id);
+}
+
+static SevEncDirty *dirty_at(unsigned i)
+{
+    return g_ptr_array_index(enc.dirty, i);
+}
+
+/* No CPU may write to it any more; its struct waits for another page. */
+static void make_clean(SevEncDirty *d)
+{
+    unsigned at = enc.page[d->page].dirty - 1;
+    SevEncDirty *last = dirty_at(--enc.nr_dirty);
+
+    g_ptr_array_index(enc.dirty, at) = last;
+    g_ptr_array_index(enc.dirty, enc.nr_dirty) = d;
+    enc.page[last->page].dirty = at + 1;
+    enc.page[d->page].dirty = 0;
+}
+
+static SevEncDirty *make_dirty(uint64_t page, SevEncKey *key)
+{
+    SevEncDirty *d;
+
+    if (enc.nr_dirty == enc.dirty->len) {
+        g_ptr_array_add(enc.dirty, g_new(SevEncDirty, 1));
+    }
+    d = dirty_at(enc.nr_dirty++);
+    d->page = page;
+    d->cpus = 0;
+    d->key = key;
+    memcpy(d->old, enc.plain + page * PAGE, PAGE);
+    enc.page[page].dirty = enc.nr_dirty;
+    return d;
+}
+
+static uint64_t cpu_bit(CPUState *cs)
+{
+    return 1ULL << cs->cpu_index;
+}
+
+/* Flush the TLBs of the CPUs in @mask that run a guest. */
+static void flush_cpus(uint64_t mask)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        if (mask & cpu_bit(cs) && X86_CPU(cs)->env.sev_host.guest_asid) {
+            tlb_flush(cs);
+        }
+    }
+}
+
+/* Write a page back and have the next write to it seen. */
+static void retire_page(SevEncDirty *d)
+{
+    write_back(d);
+    flush_cpus(d->cpus);
+    make_clean(d);
+}
+
+static void load_page(uint64_t page, SevEncKey *key)
+{
+    uint8_t *plain = enc.plain + page * PAGE;
+    SevEncPage *p = &enc.page[page];
+
+    /* First the bit: who writes to RAM after this is seen next time. */
+    cpu_physical_memory_test_and_clear_dirty(enc.raw_addr + page * PAGE, PAGE,
+                                             DIRTY_MEMORY_VGA);
+    forget_code(enc.plain_addr + page * PAGE);
+    sev_cipher_crypt(key->cipher, pa_of(page), enc.raw + page * PAGE, plain,
+                     PAGE, false);
+    if (enc.paranoid && !p->key) {
+        g_array_append_val(enc.filled, page);
+    }
+    p->key = key->id;
+    enc.stats.fills++;
+    trace_sev_enc_fill(pa_of(page), key->id);
+}
+
+/* Make the shadow's page what RAM is under @key. */
+static void refresh(uint64_t page, SevEncKey *key)
+{
+    SevEncPage *p = &enc.page[page];
+    SevEncDirty *d = p->dirty ? dirty_at(p->dirty - 1) : NULL;
+
+    if (p->key != key->id) {
+        if (d) {
+            retire_page(d);
+        }
+        if (p->key) {
+            /* Who has it mapped under the other key loses it. */
+            flush_cpus(UINT64_MAX);
+        }
+        load_page(page, key);
+    } else if (raw_changed(page)) {
+        if (d) {
+            write_back(d);
+        }
+        load_page(page, key);
+        if (d) {
+            memcpy(d->old, enc.plain + page * PAGE, PAGE);
+        }
+    }
+}
+
+/* Returns whether the CPU may write to the page without asking again. */
+static bool access_page(CPUX86State *env, uint64_t page, bool store)
+{
+    SevEncKey *key = sev_enc_asid_key(env->sev_host.guest_asid);
+    SevEncPage *p = &enc.page[page];
+    uint64_t cpu = cpu_bit(env_cpu(env));
+    SevEncDirty *d;
+
+    refresh(page, key);
+    if (store) {
+        d = p->dirty ? dirty_at(p->dirty - 1) : make_dirty(page, key);
+        d->cpus |= cpu;
+    }
+    return p->dirty && dirty_at(p->dirty - 1)->cpus & cpu;
+}
+
+/* The guest is about to see RAM itself: no later write-back may undo that. */
+static void access_shared(uint64_t page)
+{
+    if (enc.page[page].dirty) {
+        retire_page(dirty_at(enc.page[page].dirty - 1));
+    }
+}
+
+bool sev_enc_fill(CPUX86State *env, hwaddr pa, bool private,
+                  MMUAccessType type, int mmu_idx, int *prot)
+{
+    int64_t page;
+
+    if (!enc.on || !env->sev_host.guest_asid || mmu_idx == MMU_PHYS_IDX) {
+        return false;
+    }
+    page = page_of(pa);
+    if (page < 0) {
+        if (private && mmu_idx != MMU_NESTED_IDX) {
+            qemu_log_mask(LOG_GUEST_ERROR, "SEV: private access to 0x%"
+                          HWADDR_PRIx ", which is not RAM\n", pa);
+        }
+        return false;
+    }
+    if (mmu_idx == MMU_NESTED_IDX) {
+        /* Whose page this is, only the guest's own tables tell. */
+        return true;
+    }
+    QEMU_LOCK_GUARD(&sev_enc_lock);
+    if (!private && type != MMU_INST_FETCH) {
+        access_shared(page);
+        *prot &= ~PAGE_EXEC;
+        return false;
+    }
+    if (!access_page(env, page, type == MMU_DATA_STORE)) {
+        *prot &= ~PAGE_WRITE;
+    }
+    if (!private) {
+        *prot &= PAGE_EXEC;
+    }
+    return true;
+}
+
+void sev_enc_walk(CPUX86State *env, hwaddr pa, MMUAccessType type)
+{
+    int64_t page = page_of(pa);
+
+    assert(page >= 0);
+    QEMU_LOCK_GUARD(&sev_enc_lock);
+    access_page(env, page, type == MMU_DATA_STORE);
+}
+
+static bool another_cpu_in_guest(CPUState *self)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        if (cs != self && X86_CPU(cs)->env.sev_host.guest_asid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void poison(void)
+{
+    for (unsigned i = 0; i < enc.filled->len; i++) {
+        uint64_t page = g_array_index(enc.filled, uint64_t, i);
+
+        assert(!enc.page[page].dirty);
+        forget_code(enc.plain_addr + page * PAGE);
+        memset(enc.plain + page * PAGE, 0xa5, PAGE);
+        enc.page[page].key = 0;
+    }
+    g_array_set_size(enc.filled, 0);
+}
+
+void sev_enc_leave(CPUX86State *env)
+{
+    CPUState *cs = env_cpu(env);
+
+    if (!enc.on) {
+        return;
+    }
+    tlb_flush(cs);
+    QEMU_LOCK_GUARD(&sev_enc_lock);
+    for (int i = (int)enc.nr_dirty - 1; i >= 0; i--) {
+        SevEncDirty *d = dirty_at(i);
+
+        if (!(d->cpus & cpu_bit(cs))) {
+            continue;
+        }
+        write_back(d);
+        d->cpus &= ~cpu_bit(cs);
+        if (!d->cpus) {
+            make_clean(d);
+        }
+    }
+    if (enc.paranoid && !another_cpu_in_guest(cs)) {
+        poison();
+    }
+}
+
+void sev_enc_sync(hwaddr pa, uint64_t len)
+{
+    if (!enc.on) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&sev_enc_lock);
+    for (hwaddr at = pa & -PAGE; enc.nr_dirty && at < pa + len; at += PAGE) {
+        int64_t page = page_of(at);
+
+        if (page >= 0) {
+            access_shared(page);
+        }
+    }
+}
+
+void sev_enc_sync_all(void)
+{
+    QEMU_LOCK_GUARD(&sev_enc_lock);
+    for (unsigned i = 0; i < enc.nr_dirty; i++) {
+        write_back(dirty_at(i));
+    }
+}
+
+void sev_enc_retire_key(SevEncKey *key)
+{
+    for (int i = (int)enc.nr_dirty - 1; i >= 0; i--) {
+        if (dirty_at(i)->key == key) {
+            retire_page(dirty_at(i));
+        }
+    }
+    /* Nor may anybody go on reading. */
+    if (enc.on) {
+        flush_cpus(UINT64_MAX);
+    }
+}
+
+static void give_back(uint64_t first, uint64_t end)
+{
+    uint8_t *plain = enc.plain + first * PAGE;
+
+    if (qemu_madvise(plain, (end - first) * PAGE, QEMU_MADV_DONTNEED)) {
+        memset(plain, 0, (end - first) * PAGE);
+    }
+}
+
+void sev_enc_forget_key(SevEncKey *key)
+{
+    uint64_t end;
+
+    sev_enc_retire_key(key);
+    for (uint64_t i = 0; enc.on && i < enc.pages; i = end + 1) {
+        for (end = i; end < enc.pages && enc.page[end].key == key->id; end++) {
+            enc.page[end].key = 0;
+            forget_code(enc.plain_addr + end * PAGE);
+        }
+        if (end > i) {
+            give_back(i, end);
+        }
+    }
+}
+
+SevEncStats sev_enc_stats(void)
+{
+    QEMU_LOCK_GUARD(&sev_enc_lock);
+    return enc.stats;
+}
+
+MemoryRegion *sev_enc_memory(void)
+{
+    static MemoryRegion root;
+
+    if (!root.name) {
+        memory_region_init(&root, NULL, "sev-private", UINT64_MAX);
+    }
+    return &root;
+}
+
+static bool check_machine(MachineState *ms, Error **errp)
+{
+    CPUState *cs;
+
+    if (!ms->ram || !ms->ram->ram_block) {
+        error_setg(errp, "enc=xts needs all RAM in one block");
+        return false;
+    }
+    if (qemu_tcg_mttcg_enabled()) {
+        error_setg(errp, "enc=xts needs -accel tcg,thread=single");
+        return false;
+    }
+    CPU_FOREACH(cs) {
+        if (cs->cpu_index >= MAX_CPUS) {
+            error_setg(errp, "enc=xts works with %d CPUs", MAX_CPUS);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void map_shadow(Object *owner, X86MachineState *x86ms)
+{
+    MemoryRegion *root = sev_enc_memory();
+
+    enc.low_size = x86ms->below_4g_mem_size;
+    enc.high_start = x86ms->above_4g_mem_start;
+    enc.high_size = x86ms->above_4g_mem_size;
+    memory_region_init_alias(&enc.low, owner, "sev-private-low", &enc.shadow,
+                             0, enc.low_size);
+    memory_region_add_subregion(root, 0, &enc.low);
+    if (enc.high_size) {
+        memory_region_init_alias(&enc.high, owner, "sev-private-high",
+                                 &enc.shadow, enc.low_size, enc.high_size);
+        memory_region_add_subregion(root, enc.high_start, &enc.high);
+    }
+}
+
+bool sev_enc_enable(Object *owner, bool paranoid, Error **errp)
+{
+    MachineState *ms = MACHINE(qdev_get_machine());
+    Error *err = NULL;
+
+    if (!tcg_enabled()) {
+        /* A test of the secure processor alone. */
+        return true;
+    }
+    if (!check_machine(ms, errp)) {
+        return false;
+    }
+    memory_region_init_ram_flags_nomigrate(&enc.shadow, owner, "sev-shadow",
+                                           memory_region_size(ms->ram),
+                                           RAM_NORESERVE, &err);
+    if (err) {
+        error_propagate(errp, err);
+        return false;
+    }
+    enc.pages = memory_region_size(ms->ram) / PAGE;
+    enc.page = g_new0(SevEncPage, enc.pages);
+    enc.dirty = g_ptr_array_new();
+    enc.filled = g_array_new(false, false, sizeof(uint64_t));
+    enc.raw = memory_region_get_ram_ptr(ms->ram);
+    enc.raw_addr = memory_region_get_ram_addr(ms->ram);
+    enc.plain = memory_region_get_ram_ptr(&enc.shadow);
+    enc.plain_addr = memory_region_get_ram_addr(&enc.shadow);
+    enc.paranoid = paranoid;
+    /* Huge pages would make it larger than what guests touch. */
+    qemu_madvise(enc.plain, enc.pages * PAGE, QEMU_MADV_NOHUGEPAGE);
+    memory_region_set_log(ms->ram, true, DIRTY_MEMORY_VGA);
+    map_shadow(owner, X86_MACHINE(ms));
+    enc.on = true;
+    return true;
+}

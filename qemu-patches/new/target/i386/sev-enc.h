@@ -1,0 +1,83 @@
+/*
+ * Emulated SEV platform: memory encryption (enc=xts).
+ *
+ * The machine's RAM always holds what DRAM would: ciphertext, where a guest
+ * wrote privately. The host's CPUs, devices, the secure processor and dumps
+ * access it as ever, so none of them needs a hook. What a guest's CPUs access
+ * under the guest's key is the *shadow*, a second block of RAM of the same
+ * layout that works as a cache of plaintext: each page is tagged with the key
+ * that it was decrypted with, is filled when a guest's TLB entry for it is
+ * made, and is written back, encrypted, at the next #VMEXIT of each CPU that
+ * could write to it. A page of the shadow whose RAM was written by anybody, or
+ * that is used under another key, is filled again.
+ *
+ * Whether RAM was written is known from QEMU's dirty bits, which every writer
+ * honours. The client is DIRTY_MEMORY_VGA, which no display here needs: this
+ * machine's RAM is no frame buffer.
+ *
+ * Writing back touches only the cache lines (64 bytes) that the guest changed:
+ * what others wrote to the rest of the page meanwhile stays, as in hardware.
+ *
+ * Locking: one lock for keys and shadow, taken inside the functions and never
+ * held while calling out to devices. Guest accesses through existing TLB
+ * entries take none, which is why the vCPUs must share one thread.
+ *
+ * Lifetime: a key lives as long as a guest context, or an ASID, has it; with
+ * its last user, its pages of the shadow are given back. The shadow is made
+ * once and stays.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_ENC_H
+#define TARGET_I386_SEV_ENC_H
+
+#include "cpu.h"
+#include "sev-cipher.h"
+
+typedef struct SevEncKey SevEncKey;
+
+/*
+ * Switch encryption on for this machine, for good. @paranoid: forget all pages
+ * of the shadow at each #VMEXIT, so that a page that was not written back, or
+ * not filled again, cannot go unnoticed.
+ */
+bool sev_enc_enable(Object *owner, bool paranoid, Error **errp);
+
+/* NULL: the library refuses the key. A new key has one reference. */
+SevEncKey *sev_enc_key_new(const uint8_t key[SEV_CIPHER_KEY_LEN]);
+SevEncKey *sev_enc_key_ref(SevEncKey *key);
+void sev_enc_key_unref(SevEncKey *key);
+/* Guests with this ASID use @key from now on; NULL: a key that nobody has. */
+void sev_enc_bind(uint32_t asid, SevEncKey *key);
+/* For the secure processor: @buf is what is or will be at [pa, pa + len). */
+void sev_enc_crypt(SevEncKey *key, hwaddr pa, void *buf, size_t len,
+                   bool encrypt);
+
+/* RAM at [pa, pa + len) is up to date when this returns. */
+void sev_enc_sync(hwaddr pa, uint64_t len);
+void sev_enc_sync_all(void);
+
+/* Numbers since the machine started. */
+typedef struct SevEncStats {
+    uint64_t fills;         /* pages decrypted */
+    uint64_t write_backs;   /* pages encrypted */
+    uint64_t conflicts;     /* RAM written while the shadow was too */
+} SevEncStats;
+SevEncStats sev_enc_stats(void);
+
+/* The root of the address space SEV_ENC_ASIDX, the same for all CPUs. */
+MemoryRegion *sev_enc_memory(void);
+
+/*
+ * For the TLB of a CPU that runs an SEV guest: make the page at @pa ready for
+ * an access of @type and say whether it is one to the shadow. @private: the
+ * guest's data there is. Narrows @prot to what needs no other decision.
+ */
+bool sev_enc_fill(CPUX86State *env, hwaddr pa, bool private,
+                  MMUAccessType type, int mmu_idx, int *prot);
+/* The same for an entry of the guest's page tables, which is in the shadow. */
+void sev_enc_walk(CPUX86State *env, hwaddr pa, MMUAccessType type);
+/* The CPU leaves its guest, or is reset while it runs one. */
+void sev_enc_leave(CPUX86State *env);
+
+#endif
