@@ -241,6 +241,9 @@ static void (*const programs[SEV_GUEST_NR_PROGRAMS])(const u64 *args) = {
 	[SEV_GUEST_TOUCH] = guest_touch,
 	[SEV_GUEST_CHURN] = guest_churn,
 	[SEV_GUEST_HOSTILE] = guest_hostile,
+	[SEV_GUEST_COMPARE] = guest_compare,
+	[SEV_GUEST_SHARED_CODE] = guest_shared_code,
+	[SEV_GUEST_SHARED_TABLE] = guest_shared_table,
 };
 
 void guest_main(u64 vcpu)

@@ -171,6 +171,9 @@ void guest_convert(const u64 *args);
 void guest_touch(const u64 *args);
 void guest_churn(const u64 *args);
 void guest_hostile(const u64 *args);
+void guest_compare(const u64 *args);
+void guest_shared_code(const u64 *args);
+void guest_shared_table(const u64 *args);
 
 /* Words of memory that hold what a seed says. */
 void guest_check_pattern(u64 addr, u64 words, u64 seed);

@@ -66,7 +66,8 @@
 #define SEV_GUEST_FILE_CPU	3
 #define SEV_GUEST_FILE_IRQ	4
 #define SEV_GUEST_FILE_SHARE	5
-#define SEV_GUEST_NR_FILES	6
+#define SEV_GUEST_FILE_ENC	6
+#define SEV_GUEST_NR_FILES	7
 
 #define SEV_GUEST_NR_ARGS	4
 
@@ -118,6 +119,9 @@ enum sev_guest_program {
 	SEV_GUEST_TOUCH,	/* args: gpa, pages, stride in pages, seed */
 	SEV_GUEST_CHURN,	/* args: gpa, pages; converts and writes until it is stopped */
 	SEV_GUEST_HOSTILE,	/* args: gpa, pages, seed, requests of each vCPU */
+	SEV_GUEST_COMPARE,	/* args: gpa, pages, seed, 1: write first; until it is stopped */
+	SEV_GUEST_SHARED_CODE,	/* args: gpa, 1: this is a SEV guest */
+	SEV_GUEST_SHARED_TABLE,	/* args: gpa of two pages */
 	SEV_GUEST_NR_PROGRAMS,
 };
 
@@ -136,6 +140,10 @@ static inline unsigned long long sev_guest_pattern(unsigned long long seed,
 	v *= 0xbf58476d1ce4e5b9ull;
 	return v ^ (v >> 32);
 }
+
+/* What memory is encrypted in; COMPARE counts these. */
+#define SEV_BLOCK_SIZE		16
+#define SEV_PAGE_BLOCKS		(4096 / SEV_BLOCK_SIZE)
 
 /* Interrupt vectors that tests use; the host has to know the external ones. */
 #define SEV_VECTOR_TIMER	0x50
