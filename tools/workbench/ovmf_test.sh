@@ -3,7 +3,7 @@
 #
 # Tests of our OVMF as a VMM sees it: what its image declares, and what it reports in a boot, to a
 # stand-in for a VMM that wants reports (page-reports.c, preloaded before Debian's QEMU). The guests are
-# stock, their memory is pinned. TAP on stdout.
+# stock, their memory is pinned, and not encrypted: the stand-in reads their page tables. TAP on stdout.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/tap.sh"
@@ -69,7 +69,7 @@ boot()
 	shift
 	printf -v variables '%q ' "$@"
 	status=0
-	MEM=2G QUIET=1 TIMEOUT=900 "$platform/host.sh" --name "ovmf-test/$name" "$tmp/guest" \
+	PSP_ARGS=enc=none MEM=2G QUIET=1 TIMEOUT=900 "$platform/host.sh" --name "ovmf-test/$name" "$tmp/guest" \
 		"export GUEST_FIRMWARE=own GUEST_MEM=${mem_mib}M GUEST_DEADLINE=600 GUEST_CONSOLE=1
 		export REPORTS_LOG=/run/reports REPORTS_MEM=$((mem_mib << 20)) $variables
 		LD_PRELOAD=/mnt/page-reports.so bash guest.sh; rc=\$?; sed 's/^/pagereport /' /run/reports; exit \$rc" \

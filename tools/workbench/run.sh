@@ -152,7 +152,7 @@ show "host" "Linux $(one_fact host_kernel), SEV API $(one_fact psp_api), $(one_f
 show "guest" "Linux $(one_fact kernel), $smp processors, $mem"
 for kind in "${kinds[@]}"; do
 	show "$kind memory" "$(fact "$kind" vmm), $(firmware_name "$(firmware_of "$kind")")"
-	show "  memory encryption" "$(fact "$kind" memory_encryption) (emulated, enc=none: nothing is encrypted yet)"
+	show "  memory encryption" "$(fact "$kind" memory_encryption) (emulated)"
 	show "  workload" "disk $(fact "$kind" blk_read), network $(fact "$kind" net_read), random numbers $(fact "$kind" rng_read), memory $(fact "$kind" memory_verified), $(fact "$kind" swiotlb_bounces) swiotlb bounces"
 done
 echo
