@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# In the emulated host: our QEMU where memfd_restricted(2) is not there, as on a kernel with guest_memfd only,
-# and where the one or the other is refused (vmm-without.c). TAP on stdout.
+# In the emulated host: our QEMU where memfd_restricted(2) is not there, as on a kernel with
+# guest_memfd only, and where the one or the other is refused (vmm-without.c). TAP on stdout.
 set -u
 
 work=/run/vmm-fallback

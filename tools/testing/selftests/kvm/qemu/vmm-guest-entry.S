@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The beginning of the guest that does as it is told (vmm-guest.c): from the reset vector to C code in
- * flat 32-bit mode, its interrupt table, and what comes before and after a handler. All of this is in
- * the read-only image; only the stack is in guest memory.
+ * The beginning of the guest that does as it is told (vmm-guest.c): from the reset vector to C code
+ * in flat 32-bit mode, its interrupt table, and what comes before and after a handler. All of this
+ * is in the read-only image; only the stack is in guest memory.
  */
 	.equ	BASE, 0xf0000		/* vmm-guest.lds: where the image, of 64 KiB, is seen below 1 MiB */
 	.equ	STACK, 0x8000

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A firmware that does as it is told: it reads commands from the serial port, and answers each with one
- * line. For tests of the VMM, which want a guest that touches one page, at one moment.
+ * A firmware that does as it is told: it reads commands from the serial port, and answers each with
+ * one line. For tests of the VMM, which want a guest that touches one page, at one moment.
  *
  *	r ADDRESS	read a word			"read VALUE"
  *	w ADDRESS VALUE	write one			"wrote ADDRESS"
@@ -12,11 +12,12 @@
  *	m 1, m 0	take machine checks, or not	"cr4 VALUE"
  *	d ADDRESS	have fw_cfg do DMA as told there	"dma ADDRESS"
  *
- * Numbers are hexadecimal, without 0x. At its start it says "ready". A machine check takes the place
- * of the answer: "mc MCG_STATUS STATUS ADDRESS", each with both halves. The guest is then as it was.
+ * Numbers are hexadecimal, without 0x. At its start it says "ready". A machine check takes the
+ * place of the answer: "mc MCG_STATUS STATUS ADDRESS", each with both halves. The guest is then as
+ * it was.
  *
- * It has no paging, so that all its accesses are private ones, and runs from its image; of memory it
- * uses a page for its stack.
+ * It has no paging, so that all its accesses are private ones, and runs from its image; of memory
+ * it uses a page for its stack.
  */
 #include <stdint.h>
 
@@ -42,10 +43,6 @@
 struct msr {
 	uint32_t low, high;
 };
-
-void guest_main(void);
-void guest_machine_check(void);
-void guest_unexpected(void);
 
 static uint8_t in(uint16_t port)
 {
@@ -149,7 +146,10 @@ static void clear_msr(uint32_t number)
 	write_msr(number, &zero);
 }
 
-/* It does not go on where it was: what it would have read is lost. */
+/*
+ * Called by vmm-guest-entry.S, as guest_main() is. It does not go on where it was: what it would
+ * have read is lost.
+ */
 void guest_machine_check(void)
 {
 	say("mc");
@@ -216,7 +216,7 @@ static void start_dma(uint32_t address)
 	say_line("dma", address);
 }
 
-static void command(char name, uint32_t a, uint32_t b)
+static void obey(char name, uint32_t a, uint32_t b)
 {
 	volatile uint32_t *word = (void *)a;
 
@@ -263,6 +263,6 @@ void guest_main(void)
 			continue;
 		a = get_number(&end);
 		b = end == '\n' ? 0 : get_number(&end);
-		command(name, a, b);
+		obey(name, a, b);
 	}
 }

@@ -1,10 +1,12 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Our QEMU in the emulated host, with the guest that does as it is told (vmm-guest.c), and lines of TAP.
-# Sourced by vmm-*.sh, in a folder with QEMU and that guest's image, below one with guest-qmp.sh.
+# Our QEMU in the emulated host, with the guest that does as it is told (vmm-guest.c), and lines
+# of TAP. Sourced by vmm-*.sh, in a folder with QEMU and that guest's image, below one with
+# guest-qmp.sh.
 #
-# Takes: work, a folder for this test; launcher, what QEMU is started behind; cpu, memory: of the guest.
+# Takes: work, a folder for this test; launcher, what QEMU is started behind; cpu, memory: of the
+# guest.
 # Sets: here, guest, pid (of QEMU), status (its end), n.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,7 +15,8 @@ launcher=() cpu=EPYC,check=off memory=memory-backend-memfd-private,id=ram1,size=
 pid='' status='' n=0
 . "$guest/guest-qmp.sh"
 
-# check NAME CONDITION...: one line of TAP; what the condition printed, and QEMU, follows when it does not hold.
+# check NAME CONDITION...: one line of TAP; what the condition printed, and QEMU, follows when it
+# does not hold.
 check()
 {
 	local name=$1 out

@@ -1,18 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# In the emulated host: a private page of our QEMU's guest goes bad, as the kernel's test interface for memory
-# errors makes it. The guest gets a machine check when it touches the page, if it takes any; QEMU says which
-# page; the host keeps the bad frame, and the guest has a new one after a reset. TAP on stdout.
+# In the emulated host: a private page of our QEMU's guest goes bad, as the kernel's test
+# interface for memory errors makes it. The guest gets a machine check when it touches the page,
+# if it takes any; QEMU says which page; the host keeps the bad frame, and the guest has a new one
+# after a reset. TAP on stdout.
 set -u
 
 work=/run/vmm-poison
 . "$(dirname "$0")/vmm-lib.sh"
 trace=/sys/kernel/tracing/instances/vmm-poison
-# The answer: in progress, at the instruction; uncorrected, with an address, action required, a read of data; where.
+# The answer: in progress, at the instruction; uncorrected, with an address, action required, a
+# read of data; where.
 machine_check="mc 00000000 00000007 bd800000 00000134 00000000"
 
-# The frame that the file got last for guest address $1, in hexadecimal: the block begins at address 0.
+# The frame that the file got last for guest address $1, in hexadecimal: the block begins at
+# address 0.
 frame_of()
 {
 	sed -n "s/.*restrictedmem_allocate: .* index $(printf '0x%x' $((0x$1 >> 12))) pfn \(0x[0-9a-f]*\).*/\1/p" "$trace/trace" |

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# In the emulated host: what a guest of our QEMU can change besides its memory's state, and what a reset makes
-# of it: the MSR of migration control, and memory that was allocated in advance. TAP on stdout.
+# In the emulated host: what a guest of our QEMU can change besides its memory's state, and what a
+# reset makes of it: the MSR of migration control, and memory that was allocated in advance. TAP
+# on stdout.
 set -u
 
 work=/run/vmm-reset

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# In the emulated host: devices of our QEMU that reach for private memory, because the guest does not report
-# what it shares: Debian's OVMF, which does not; and a guest of ours, again and again. TAP on stdout.
+# In the emulated host: devices of our QEMU that reach for private memory, because the guest does
+# not report what it shares: Debian's OVMF, which does not; and a guest of ours, again and again.
+# TAP on stdout.
 set -u
 
 work=/run/vmm-stray
@@ -40,8 +41,8 @@ wait_reads()
 	stat stray-reads
 }
 
-# What fw_cfg is to do, at $1: select the signature, and put its four bytes behind, at offset 0x10 ($2: where
-# that is, with its bytes turned round).
+# What fw_cfg is to do, at $1: select the signature, and put its four bytes behind, at offset 0x10
+# ($2: where that is, with its bytes turned round).
 prepare_dma()
 {
 	ask w "$1" 0a000000 && ask w "${1%0}4" 04000000 && ask w "${1%0}8" 0 && ask w "${1%0}c" "$2"
@@ -95,7 +96,8 @@ check "the VM runs" is running "$(vmm_state)"
 vmm_quit
 check "QEMU ends" is 0 "$status"
 
-# The same guest stops at the first one; what it stopped at is answered when it goes on after a reset.
+# The same guest stops at the first one; what it stopped at is answered when it goes on after a
+# reset.
 memory=${ram/512M/64M}
 vmm_start
 check "stray-dma=stop: the guest starts" is ready "$(hear)"

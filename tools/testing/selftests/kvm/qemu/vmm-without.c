@@ -5,8 +5,8 @@
  *	vmm-without [-s CALL=ERRNO] [-i REQUEST=ERRNO]... COMMAND [ARGUMENT]...
  *
  * -s: the system call of this number fails with this error; -i: so does the ioctl of this request.
- * Numbers are those of <sys/syscall.h>, <linux/...> and <errno.h>. A seccomp filter does it, which the
- * program cannot take off and its threads have too.
+ * Numbers are those of <sys/syscall.h>, <linux/...> and <errno.h>. A seccomp filter does it, which
+ * the program cannot take off and its threads have too.
  */
 #include <errno.h>
 #include <linux/audit.h>
@@ -59,7 +59,7 @@ static void fail_ioctl(unsigned int request, unsigned int error)
 	load(offsetof(struct seccomp_data, nr));
 }
 
-static int usage(void)
+static int explain(void)
 {
 	fprintf(stderr, "usage: vmm-without [-s CALL=ERRNO] [-i REQUEST=ERRNO]... COMMAND [ARGUMENT]...\n");
 	return 125;
@@ -95,10 +95,10 @@ int main(int argc, char **argv)
 	load(offsetof(struct seccomp_data, nr));
 	while ((option = getopt(argc, argv, "+s:i:")) != -1) {
 		if (option == '?' || ++rules > MAX_RULES || add_rule(option, optarg))
-			return usage();
+			return explain();
 	}
 	if (optind == argc)
-		return usage();
+		return explain();
 	leave(SECCOMP_RET_ALLOW);
 
 	program.len = length;
