@@ -123,10 +123,16 @@ TEST_F_TIMEOUT(enc, host_sees_ciphertext, SEV_TEST_SECONDS)
 
 TEST_F_TIMEOUT(enc, swapped_pages, SEV_TEST_SECONDS)
 {
+	static uint8_t copy[3 * PAGE] __aligned(4096);
+
 	BOOT_COMPARING(&self->vm);
 	EXPECT_BLOCKS(&self->vm.vcpus[0], ALL, ALL, ALL, ALL);
 	swap_pages(self->data, self->data + 2 * PAGE);
 	EXPECT_BLOCKS(&self->vm.vcpus[0], 0, ALL, 0, ALL);
+	/* It is garbage, and not what the other page holds. */
+	OK(sev_vm_peek(&self->vm, DATA, copy, sizeof(copy)));
+	swap_pages(copy, copy + 2 * PAGE);
+	EXPECT_EQ(ALL, plain_blocks(copy, 3, 7));
 	swap_pages(self->data, self->data + 2 * PAGE);
 	EXPECT_BLOCKS(&self->vm.vcpus[0], ALL, ALL, ALL, ALL);
 }
@@ -241,6 +247,8 @@ TEST_F_TIMEOUT(enc, page_tables_are_decrypted_always, SEV_TEST_SECONDS)
 	static uint8_t copy[PAGE] __aligned(4096);
 
 	BOOT(&self->vm, .program = SEV_GUEST_SHARED_TABLE, .args = { DATA });
+	/* The tables are written; what changes them from here on is the walk. */
+	RUN(SYNC);
 	RUN(SYNC);
 	EXPECT_EQ(0, plain_blocks(self->data + PAGE, 1, 2));
 	OK(sev_vm_peek(&self->vm, DATA + PAGE, copy, PAGE));

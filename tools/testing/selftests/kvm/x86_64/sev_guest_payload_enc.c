@@ -116,6 +116,7 @@ void guest_shared_table(const u64 *args)
 	guest_write_pattern(page, PAGE_WORDS, 1);
 	*word_at(pt, 5) = page | PTE_TABLE | c;
 	*word_at(SEV_GUEST_PD_PRIVATE, SPARE_PDE) = pt | PTE_TABLE;
+	guest_sync(0);
 	guest_check_pattern(SPARE_ADDRESS + 5 * 4096, PAGE_WORDS, 1);
 	GUEST_EQ(page | PTE_TABLE | 0x20 | c, *word_at(pt, 5));
 	guest_write_pattern(SPARE_ADDRESS + 5 * 4096, PAGE_WORDS, 2);
