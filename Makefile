@@ -49,7 +49,7 @@ all: host guest-6.1 selftests ## build everything that `make run` and `make chec
 run: args-run host guest-6.1 ## boot the emulated SEV host and an SEV guest in it; report in build/report/run.json
 	@$W/run.sh
 
-check: args-check all debug guest-6.12 ## run all tests; the last line is "N passed, N failed, N skipped"
+check: args-check all debug stock guest-6.12 ## run all tests; the last line is "N passed, N failed, N skipped"
 	@$W/check.sh
 
 soak: args-soak $(if $(filter 1,$(STRESS)),debug qemu host-parts selftests,host guest-6.1 $(if $(filter 1,$(PRIVATE)),debug)) ## boot N plain guests in a row; STRESS=1, PRIVATE=1: private memory
@@ -94,7 +94,7 @@ args-exec:
 
 ##@ Build
 
-.PHONY: tree kernel debug headers qemu ovmf selftests host host-parts guest-6.1 guest-6.12
+.PHONY: tree kernel debug headers stock qemu ovmf selftests host host-parts guest-6.1 guest-6.12
 tree: deps ## unpack the pinned sources, apply the edits, link the new files
 	@$W/tree.sh linux
 	@$W/tree.sh qemu
@@ -109,6 +109,9 @@ debug: deps ## the debug host kernel: KASAN, lockdep, DEBUG_VM, kmemleak, fault 
 
 headers: kernel
 	@$W/build.sh headers
+
+stock: kernel
+	@$W/build.sh stock
 
 qemu: deps ## QEMU 7.2 with the emulated SEV platform
 	@$W/tree.sh qemu
