@@ -10,10 +10,10 @@ work=/run/vmm-fallback
 memfd_restricted=548 create_guest_memfd=0xc040aed4
 ENOSYS=38 EPERM=1 ENOTTY=25
 
-# without ARGUMENT...: what QEMU is to be without
+# without RULES: what QEMU is to be without
 without()
 {
-	launcher=("$here/vmm-without" "$@")
+	launcher=(env "LD_PRELOAD=$here/vmm-without.so" "VMM_WITHOUT=$1")
 }
 
 # QEMU ends with status 1, and one line that matches $1.
@@ -26,7 +26,7 @@ refused()
 }
 
 vmm_prepare
-without -s $memfd_restricted=$ENOSYS
+without "s:$memfd_restricted=$ENOSYS"
 vmm_start
 check "without memfd_restricted(2) the guest starts" is ready "$(hear)"
 check "one file of private memory is open" is 1 "$(find "/proc/$pid/fd" -lname '*restrictedmem*' | wc -l)"
@@ -45,17 +45,17 @@ check "after a reset the guest starts" is ready "$(hear)"
 vmm_quit
 check "QEMU ends" is 0 "$status"
 
-without -i $create_guest_memfd=$EPERM
+without "i:$create_guest_memfd=$EPERM"
 vmm_start
 check "with memfd_restricted(2) nothing is asked of KVM" is ready "$(hear)"
 vmm_quit
 
-without -s $memfd_restricted=$ENOSYS -i $create_guest_memfd=$EPERM
+without "s:$memfd_restricted=$ENOSYS i:$create_guest_memfd=$EPERM"
 check "refused: neither, the second not permitted" refused \
 	'KVM cannot create a file for 67108864 bytes of private memory: Operation not permitted$'
-without -s $memfd_restricted=$ENOSYS -i $create_guest_memfd=$ENOTTY
+without "s:$memfd_restricted=$ENOSYS i:$create_guest_memfd=$ENOTTY"
 check "refused: neither is known" refused \
 	'KVM cannot create a file for 67108864 bytes of private memory: Inappropriate ioctl for device$'
-without -s $memfd_restricted=$EPERM
+without "s:$memfd_restricted=$EPERM"
 check "refused: memfd_restricted(2) not permitted" refused 'memfd_restricted\(\) failed: Operation not permitted$'
 echo "1..$n"
