@@ -7,10 +7,9 @@
  * accelerator otherwise. Which page is in which half is the guest's choice,
  * and is kept by softmmu/private-ram.c.
  *
- * What would allocate or bind a half as a whole, behind the back of the pages'
- * state, is refused with the reason: it would cost the memory twice. What does
- * nothing for a shared file (reserve, merge), or for one without a mapping
- * (prealloc-threads, prealloc-context), is taken and does nothing here either.
+ * Properties that would allocate or bind a half as a whole, past the state of
+ * the pages, are refused. reserve, merge, prealloc-threads and prealloc-context
+ * mean nothing for such files, and are taken and do nothing.
  *
  * Locking: the BQL.
  *
