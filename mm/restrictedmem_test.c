@@ -4,8 +4,8 @@
  * and in which order, which pages exist and who pays for them. restrictedmem_race_test.c has what
  * runs at once.
  */
-#include <linux/falloc.h>
 #include <linux/file.h>
+#include <linux/falloc.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>

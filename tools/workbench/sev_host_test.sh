@@ -25,7 +25,7 @@ refused()
 		echo "it started"
 		return 1
 	fi
-	sed '/TCG doesn.t support/d' "$tmp/err" > "$tmp/said"
+	sed '/TCG doesn.t support/d; /This feature depends on other features/d' "$tmp/err" > "$tmp/said"
 	cat "$tmp/said"
 	[ "$(wc -l < "$tmp/said")" = 1 ] && grep -qF ": sev-host=on $2" "$tmp/said"
 }

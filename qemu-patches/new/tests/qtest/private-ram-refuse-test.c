@@ -68,14 +68,17 @@ static void starts(const char *args)
 static void refused(const char *args, const char *why)
 {
     g_autofree char *err = NULL;
-    char *end;
+    char *said, *end;
     int status;
 
     err = run(args, &status);
     g_test_message("'%s': status %d, '%s'", args, status, err);
     g_assert_cmpint(status, ==, 1);
-    g_assert_nonnull(strstr(err, why));
-    end = strchr(err, '\n');
+    /* The build tree has no option ROMs. */
+    said = g_str_has_prefix(err, "Could not open option rom")
+           ? strchr(err, '\n') + 1 : err;
+    g_assert_nonnull(strstr(said, why));
+    end = strchr(said, '\n');
     g_assert(end && end[1] == '\0');
 }
 
@@ -102,7 +105,7 @@ static void test_properties(void)
     refused(MACHINE " " BACKEND ",stray-dma=ignore", "ignore");
     refused(MACHINE " " BACKEND ",prealloc=on,reserve=off", "'prealloc=on'");
     refused(MACHINE " -object memory-backend-memfd-private,id=ram1",
-            "without a size");
+            "'size' is missing");
     refused(MACHINE " -object memory-backend-memfd-private,id=ram1,size=0",
             "size");
     refused(MACHINE " -object memory-backend-memfd-private,id=ram1,"
@@ -236,18 +239,16 @@ static void check_hmp(QTestState *qts, const char *why, const char *cmd)
     g_assert_nonnull(strstr(out, why));
 }
 
+/* To load a snapshot takes a disk that can have one: vmm-refuse.sh. */
 static void test_migration(void)
 {
     static const char saved[] = "nor saved in a snapshot";
-    static const char loaded[] = "a snapshot cannot be loaded: guest memory is";
     QTestState *qts = machine_new("", "-blockdev null-co,node-name=disk0");
 
     check_error(qts, "cannot be migrated", "{ 'execute': 'migrate',"
                 "'arguments': { 'uri': 'exec:cat > /dev/null' } }");
     check_job(qts, saved, "snapshot-save");
-    check_job(qts, loaded, "snapshot-load");
     check_hmp(qts, saved, "savevm x");
-    check_hmp(qts, loaded, "loadvm x");
     g_assert_cmpuint(populated(qts, "populated-shared"), ==, 0);
     g_assert_cmpuint(populated(qts, "populated-private"), ==, 0);
     qtest_quit(qts);

@@ -79,9 +79,15 @@ ask()
 		sum=$(((sum + char) & 255))
 	done
 	printf '+$%s#%02x' "$packet" "$sum" >&"$gdb"
-	read -r -t 60 -u "$gdb" -d '$' answer
-	read -r -t 60 -u "$gdb" -d '#' answer
-	read -r -t 60 -u "$gdb" -N 2 sum
+	# That the guest has stopped is said without being asked.
+	while
+		read -r -t 60 -u "$gdb" -d '$' answer
+		read -r -t 60 -u "$gdb" -d '#' answer
+		read -r -t 60 -u "$gdb" -N 2 sum
+		[[ $answer == T* ]]
+	do
+		:
+	done
 	echo "$answer"
 }
 

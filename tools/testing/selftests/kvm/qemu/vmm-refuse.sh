@@ -191,8 +191,10 @@ refused "vhost-net" 'vhost-net: not with .* stray-dma=stop'
 more=(-device vhost-vsock-pci,guest-cid=3,vhostfd=0)
 refused "vhost in the kernel" 'vhost: not with .* stray-dma=stop'
 ram=(-object memory-backend-memfd-private,id=ram1,size=256M,stray-dma=warn)
-more=(-netdev tap,id=net0,vhost=on,script=no,downscript=no)
-answered "vhost-net with stray-dma=warn is left to itself" "info status" 'VM status: paused'
+more=(-chardev null,id=chr0 -device vhost-user-blk-pci,chardev=chr0)
+start ""
+grep -q 'vhost_backend_init failed' "$work/err" && ! grep -q stray-dma "$work/err"
+report $? "vhost-user with stray-dma=warn: that nobody is behind it is all that is wrong"
 
 # Snapshots and migration.
 more=(-only-migratable)

@@ -53,7 +53,8 @@ long syscall(long number, ...)
 int ioctl(int fd, unsigned long request, ...)
 {
 	int (*next)(int, unsigned long, ...) = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
-	int error = error_of('i', request);
+	/* QEMU keeps requests in an int, which widens with its sign. */
+	int error = error_of('i', (unsigned int)request);
 	unsigned long arg;
 	va_list args;
 
