@@ -27,6 +27,8 @@ flat:
 	movw	%ax, %es
 	movw	%ax, %ss
 	lidtl	idtr
+	movl	$STACK, %esp
+	call	guest_begin
 	.globl	again
 again:					/* a handler that does not return comes here */
 	movl	$STACK, %esp

@@ -251,12 +251,17 @@ static void obey(char name, uint32_t a, uint32_t b)
 	}
 }
 
+void guest_begin(void)
+{
+	say("ready\n");
+}
+
+/* Comes here again after a machine check. */
 void guest_main(void)
 {
 	uint32_t a, b;
 	char name, end;
 
-	say("ready\n");
 	for (;;) {
 		name = get();
 		if (name == '\n')

@@ -129,7 +129,8 @@ check "the page of its stack goes bad" spoil 7000
 tell ""
 check "the guest is reset: it cannot take this machine check" is ready "$(hear)"
 check "QEMU says which page it was" injected 7000 1
-check "a later machine check is taken as the first one was" is "$machine_check 01002000" \
+# The bank holds the one that the guest could not take: a reset leaves banks alone, and this one overflows.
+check "a later machine check is taken as the first one was" is "${machine_check/bd80/fd80} 01002000" \
 	"$(ask m 1 > /dev/null; lose 1002000; ask r 1002000)"
 ask m 0 > /dev/null
 
