@@ -1,6 +1,8 @@
 /*
  * Emulated SEV platform: memory encryption (enc=xts).
  *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
  * The machine's RAM always holds what DRAM would: ciphertext, where a guest
  * wrote privately. The host's CPUs, devices, the secure processor and dumps
  * access it as ever, so none of them needs a hook. What a guest's CPUs access
@@ -25,8 +27,6 @@
  * Lifetime: a key lives as long as a guest context, or an ASID, has it; with
  * its last user, its pages of the shadow are given back. The shadow is made
  * once and stays.
- *
- * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef TARGET_I386_SEV_ENC_H
 #define TARGET_I386_SEV_ENC_H

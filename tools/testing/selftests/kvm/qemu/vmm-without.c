@@ -35,7 +35,7 @@ static int error_of(char kind, unsigned long what)
 
 long syscall(long number, ...)
 {
-	long (*next)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+	long (*next)(long number, ...) = (long (*)(long number, ...))dlsym(RTLD_NEXT, "syscall");
 	int error = error_of('s', number);
 	long arg[6];
 	va_list args;
@@ -52,7 +52,8 @@ long syscall(long number, ...)
 
 int ioctl(int fd, unsigned long request, ...)
 {
-	int (*next)(int, unsigned long, ...) = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
+	int (*next)(int fd, unsigned long request, ...) =
+		(int (*)(int fd, unsigned long request, ...))dlsym(RTLD_NEXT, "ioctl");
 	/* QEMU keeps requests in an int, which widens with its sign. */
 	int error = error_of('i', (unsigned int)request);
 	unsigned long arg;
