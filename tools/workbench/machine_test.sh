@@ -88,10 +88,28 @@ check "exec: a host that dies before the command fails" test "$status" = 125
 check "exec: with the reason" says "Kernel panic"
 check "exec: and one line that names the log" one_line_names_a_log
 
-for bad in SMP=x SMP=65 MEM=4 MEM=100M MEM=9999G ICOUNT=2 KERNEL=/nonexistent KERNEL=/; do
-	run true "$bad"
-	check "exec: $bad is refused in one line" test "$status" != 0 -a "$(wc -l < "$tmp/err")" = 1
-done
+# refused WORDS: the last command failed with one line that holds them
+refused()
+{
+	[ "$status" != 0 ] && [ "$(wc -l < "$tmp/err")" = 1 ] && grep -qF -- "$1" "$tmp/err" && return
+	echo "status $status"
+	cat "$tmp/err"
+	return 1
+}
+
+while IFS='|' read -r bad words; do
+	run true "$bad" < /dev/null
+	check "exec: $bad is refused: $words" refused "$words"
+done <<'END'
+SMP=x|SMP=x: not a positive number
+SMP=65|SMP=65: the host's kernel takes 64 processors
+MEM=4|MEM=4: want a number with M or G
+MEM=100M|MEM=100M: the host needs 512M
+MEM=9999G|MEM=9999G: more than this machine has
+ICOUNT=2|ICOUNT=2: 0 or 1
+KERNEL=/nonexistent|KERNEL=/nonexistent: no file that can be read
+KERNEL=/|KERNEL=/: no file that can be read
+END
 
 # The same command executes the same number of instructions, give or take what time of day costs.
 measure='od -An -t u8 -j 3221225705 -N 8 /dev/cpu/0/msr'
@@ -113,12 +131,52 @@ check "host: our KVM and the stock ccp drive the emulated secure processor" \
 run 'dmesg | grep -c SEV; ls /dev/sev' NO_SEV=1
 check "host: without the options there is no SEV" is "$status$(cat "$tmp/out")" "20"
 
-for bad in "run MEMORY=x" "run MEMORY=private FIRMWARE=4m" "run MEMORY=both FIRMWARE=2m" "run FIRMWARE=x" "run GUEST_MEM=x" "run GUEST_MEM=64M" \
-	"run MEMORY=pinned MEM=2G GUEST_MEM=2G" "check T=nosuch" "shell DIR=/nonexistent" "gdb SMP=x" "exec DIR=/nonexistent CMD=true" \
-	"exec DIR=$tmp/dir" "exec DIR=$tmp/dir CMD=true TIMEOUT=-1" "soak N=0" "soak LOAD=2" "soak PRIVATE=2" "soak PRIVATE=1 N=5" "soak PRIVATE=1 LOAD=1" "soak PRIVATE=1 STRESS=1" "soak STRESS=1 LOAD=1" "help NOSUCH=1" "exec DIR=$tmp/dir CMD=true ICOUNT=5"; do
+# A shell, as make shell gives it: its terminal is a port of the machine's.
+status=0
+timeout -k 5 200 "$host" --shell "$tmp/dir" > "$tmp/out" 2> "$tmp/err" <<< 'echo "in $(id -un) $(cat file)"; exit' || status=$?
+check "shell: runs what is typed, as root, with DIR at /mnt" grep -q '^in root seen through' "$tmp/out"
+check "shell: exit ends the host, with status 0" is "$status" 0
+
+# make's own line comes after the one that counts.
+make_refused()
+{
+	[ "$status" != 0 ] && [ "$(wc -l < "$tmp/err")" -le 2 ] && grep -qF -- "$1" "$tmp/err" && return
+	echo "status $status"
+	cat "$tmp/err"
+	return 1
+}
+
+while IFS='|' read -r bad words; do
 	# shellcheck disable=SC2086 # words of a command line
-	make -s -C "$root" $bad > "$tmp/out" 2> "$tmp/err" < /dev/null
+	make -s -C "$root" ${bad//TMP/$tmp} > "$tmp/out" 2> "$tmp/err" < /dev/null
 	status=$?
-	check "make ${bad//$tmp/TMP}: refused at once, with a status and a line" test "$status" != 0 -a -s "$tmp/err" -a "$(wc -l < "$tmp/err")" -le 3
-done
+	check "make $bad is refused: $words" make_refused "${words//TMP/$tmp}"
+done <<'END'
+run MEMORY=x|MEMORY=x: private, pinned or both
+run MEMORY=private FIRMWARE=4m|FIRMWARE=4m: on private memory the firmware must report
+run MEMORY=both FIRMWARE=2m|FIRMWARE=2m: on private memory the firmware must report
+run FIRMWARE=x|FIRMWARE=x: 2m, 4m or own
+run GUEST_MEM=x|GUEST_MEM=x: want a number with M or G
+run GUEST_MEM=64M|GUEST_MEM=64M: the guest needs 256M
+run MEMORY=pinned MEM=2G GUEST_MEM=2G|MEM=2G: the host needs GUEST_MEM=2G, which it pins, and 512M
+check T=nosuch|T=nosuch: no test's name holds it
+shell DIR=/nonexistent|DIR=/nonexistent: no such folder
+gdb SMP=x|SMP=x: not a positive number
+exec DIR=/nonexistent CMD=true|DIR=/nonexistent: no such folder
+exec DIR=TMP/dir|make exec: DIR=<folder> CMD='<command>' are needed
+exec DIR=TMP/dir CMD=true TIMEOUT=-1|TIMEOUT=-1: not a positive number
+exec DIR=TMP/dir CMD=true ICOUNT=5|ICOUNT=5: 0 or 1
+soak N=0|N=0: not a positive number
+soak LOAD=2|LOAD=2: 0 or 1
+soak PRIVATE=2|PRIVATE=2: 0 or 1
+soak PRIVATE=1 N=5|PRIVATE=1 boots each combination once
+soak PRIVATE=1 LOAD=1|LOAD=1 is for boots
+soak PRIVATE=1 STRESS=1|STRESS=1 and PRIVATE=1
+soak STRESS=1 LOAD=1|LOAD=1 is for boots
+bench KERNEL=/nonexistent|KERNEL=/nonexistent: no file that can be read
+peers KERNEL=/nonexistent|KERNEL=/nonexistent: no file that can be read
+discard|make discard: DISCARD=linux, qemu or edk2
+discard DISCARD=x|unknown component 'x'
+help NOSUCH=1|unknown variable: NOSUCH
+END
 echo "1..$n"
