@@ -37,20 +37,22 @@ run_step()
 	mv -f "$stamp.new" "$stamp"
 }
 
+# kernel TREE OUT LABEL LOG [--known] FRAGMENT...
 kernel()
 {
-	local tree=$1 out=$2 label=$3 log=$4 stamp=$2/.built
+	local tree=$1 out=$2 label=$3 log=$4 stamp=$2/.built known=()
 	shift 4
 
+	[ "$1" != --known ] || { known=(--known); shift; }
 	need_space "$build" 1000
-	"$bench/kconfig.sh" "$tree" "$out" "$@" || die "the kernel configuration does not hold (fragments: $*)"
+	"$bench/kconfig.sh" "${known[@]}" "$tree" "$out" "$@" || die "the kernel configuration does not hold (fragments: $*)"
 	stale "$stamp" "$tree" "$out/.fragments" || return 0
 	# shellcheck disable=SC2016 # of the inner shell
 	run_step "$stamp" "$label" "$log" bash -ec 'log=$0; make "$@"
 		! grep -q "warning:" "$log" || { echo "error: a warning, see above"; exit 1; }' "$logs/$log.log" \
 		-C "$tree" O="$out" CC='ccache gcc' LOCALVERSION= -j"$jobs" bzImage
 	# The build brings the configuration in line with Kconfig files that changed, and says nothing.
-	"$bench/kconfig.sh" "$tree" "$out" "$@" || {
+	"$bench/kconfig.sh" "${known[@]}" "$tree" "$out" "$@" || {
 		rm -f "$stamp"
 		die "the kernel configuration did not survive the build (fragments: $*)"
 	}
