@@ -8,14 +8,14 @@ n=0
 # check NAME CONDITION...: one line of TAP; the end of what the condition printed follows when it does not hold.
 check()
 {
-	local name=$1 out
+	local name=$1 check_said
 
 	shift
 	n=$((n + 1))
-	if out=$("$@" 2>&1); then
+	if check_said=$("$@" 2>&1); then
 		echo "ok $n - $name"
 	else
 		echo "not ok $n - $name"
-		printf '%s\n' "$out" | tail -n 25 | sed 's/^/# /'
+		printf '%s\n' "$check_said" | tail -n 25 | sed 's/^/# /'
 	fi
 }
