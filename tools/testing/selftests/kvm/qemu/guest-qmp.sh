@@ -20,7 +20,7 @@ qmp_prepare()
 # answer in one read is lost, which is an event at most: there is one command at a time.
 qmp_answer()
 {
-	timeout 60 sed -n '/"id": "begin"/ d; /^{"\(return\|error\)":/ { p; q }' <&"$qmp_out" | tr -d '\r'
+	timeout 200 sed -n '/"id": "begin"/ d; /^{"\(return\|error\)":/ { p; q }' <&"$qmp_out" | tr -d '\r'
 }
 
 # qmp COMMAND [ARGUMENTS]: print what the command returned, in one line; status 1 and the error on stderr

@@ -129,13 +129,15 @@ fi
 qmp_prepare "$work"
 args+=(-machine "$machine" -append "$append" "${qmp_args[@]}")
 
-# The guest's facts arrive on our stdout, the end of QEMU as a fact of its own.
+# The guest's facts come through a pipe, the end of QEMU as the last of them; another one takes our answer.
+# Both are open here for reading and writing, so that nobody waits for the other end.
+mkfifo "$work/facts.in" "$work/facts.out"
+exec {facts_in}<> "$work/facts.in" {facts_out}<> "$work/facts.out"
 run_vm()
 {
-	timeout -k 5 "$deadline" "$qemu" "${args[@]}" -add-fd fd=5,set=1 \
-		-chardev file,id=facts,path=/dev/fdset/1,append=on -serial chardev:facts \
-		5>&1 < /dev/null > "$work/qemu" 2>&1
-	echo "vmm_status $?"
+	timeout -k 5 "$deadline" "$qemu" "${args[@]}" -chardev "pipe,id=facts,path=$work/facts" -serial chardev:facts \
+		< /dev/null > "$work/qemu" 2>&1
+	echo "vmm_status $?" >&"$facts_out"
 }
 
 failed=0
@@ -155,7 +157,7 @@ case $mem in
 *M) pages=$((${mem%M} << 8)) ;;
 esac
 
-# What the guest cost, seen while it still has all its memory.
+# What the guest cost, seen while it still has all its memory; it waits for our answer.
 at_end()
 {
 	if ! qmp stop > /dev/null; then
@@ -164,9 +166,11 @@ at_end()
 	fi
 	measure_end "$(pgrep -o qemu-system-x86)" "$memory" "${GUEST_MAP:-0}"
 	qmp cont > /dev/null || complain "QEMU does not go on"
+	echo seen >&"$facts_in"
 }
 
 measure_begin "$pages"
+run_vm &
 end=none written=none status=none boots=0
 while read -r name value; do
 	value=${value%$'\r'}
@@ -186,7 +190,8 @@ while read -r name value; do
 	vmm_status) status=$value ;;
 	esac
 	echo "$name $value"
-done < <(run_vm)
+	[ "$name" != vmm_status ] || break
+done <&"$facts_out"
 measure_gone
 
 # A triple fault, a panic and a hang must not look like an end.

@@ -279,6 +279,7 @@ static const char *idle_actor(struct stress *s)
 		{ STRESS_REOPEN, &s->reopened, "new files" },
 		{ STRESS_CYCLE, &s->cycles, "passing VMs" },
 		{ STRESS_SQUEEZE, &s->memory_faults, "pages refused at the limit" },
+		{ STRESS_POISON, &s->poisoned_private, "private pages broken" },
 		{ STRESS_POISON, &s->poisoned_shared, "shared pages broken" },
 	};
 

@@ -119,22 +119,58 @@ static uint64_t private_pfn_of_chunk(int kpageflags, const uint64_t *owner, uint
 	return 0;
 }
 
-/* A page frame of the file, in the chunks [first, end) of all page frames, or 0. */
-static uint64_t find_private_pfn(uint64_t cgroup, uint64_t first, uint64_t end)
+/* Where the file's pages were at the last long search: what is freed there is taken again. */
+struct chunks {
+	uint64_t chunk[64];
+	unsigned int nr;
+};
+
+struct page_files {
+	int owners;
+	int flags;
+};
+
+static struct page_files open_page_files(void)
+{
+	return (struct page_files){
+		.owners = open("/proc/kpagecgroup", O_RDONLY | O_CLOEXEC),
+		.flags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC),
+	};
+}
+
+static void close_page_files(struct page_files *files)
+{
+	close(files->owners);
+	close(files->flags);
+}
+
+/* Note down which chunks of [first, end) hold a page of the file, as many as there is room for. */
+static void find_chunks(struct chunks *found, uint64_t cgroup, uint64_t first, uint64_t end)
 {
 	static uint64_t owner[KPF_CHUNK];
-	int owners = open("/proc/kpagecgroup", O_RDONLY | O_CLOEXEC);
-	int kpageflags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
-	uint64_t found = 0;
+	struct page_files files = open_page_files();
 
-	for (; !found && first < end; first++) {
-		if (!read_at(owners, owner, KPF_CHUNK, first * KPF_CHUNK))
+	for (; found->nr < ARRAY_SIZE(found->chunk) && first < end; first++) {
+		if (!read_at(files.owners, owner, KPF_CHUNK, first * KPF_CHUNK))
 			break;
-		found = private_pfn_of_chunk(kpageflags, owner, cgroup, first);
+		if (private_pfn_of_chunk(files.flags, owner, cgroup, first))
+			found->chunk[found->nr++] = first;
 	}
-	close(owners);
-	close(kpageflags);
-	return found;
+	close_page_files(&files);
+}
+
+/* A page frame of the file in one of the chunks, or 0. */
+static uint64_t private_pfn_of_chunks(const struct chunks *chunks, uint64_t cgroup)
+{
+	static uint64_t owner[KPF_CHUNK];
+	struct page_files files = open_page_files();
+	uint64_t pfn = 0;
+
+	for (unsigned int i = 0; !pfn && i < chunks->nr; i++)
+		if (read_at(files.owners, owner, KPF_CHUNK, chunks->chunk[i] * KPF_CHUNK))
+			pfn = private_pfn_of_chunk(files.flags, owner, cgroup, chunks->chunk[i]);
+	close_page_files(&files);
+	return pfn;
 }
 
 static void offline_pfn(struct stress *s, uint64_t pfn)
@@ -150,11 +186,12 @@ static void offline_pfn(struct stress *s, uint64_t pfn)
 }
 
 /*
- * The file's pages are near each other: a long search is made once, and without holding anybody up.
+ * The long search, over all page frames, is made without holding anybody up. Meanwhile pages come
+ * and go, on the debug kernel each of them many times: what counts is a short one with the locks.
  */
 static void poison_private(struct stress_thread *t)
 {
-	static uint64_t near;
+	static struct chunks chunks;
 	struct stress *s = t->s;
 	unsigned int locked;
 	uint64_t pfn = 0;
@@ -162,18 +199,18 @@ static void poison_private(struct stress_thread *t)
 
 	if (stat(STRESS_CGROUP, &st))
 		return;
-	if (!near)
-		near = find_private_pfn(st.st_ino, ABOVE_4G, ~0ull);
-	if (!near)
-		near = find_private_pfn(st.st_ino, 0, ABOVE_4G);
-	locked = stress_lock_pages(s, 0, STRESS_PRIVATE_PAGES);
-	if (near && locked == STRESS_PRIVATE_PAGES) {
-		pfn = find_private_pfn(st.st_ino, near / KPF_CHUNK, near / KPF_CHUNK + 1);
-		near = pfn;
+	if (!chunks.nr) {
+		find_chunks(&chunks, st.st_ino, ABOVE_4G, ~0ull);
+		find_chunks(&chunks, st.st_ino, 0, ABOVE_4G);
 	}
+	locked = stress_lock_pages(s, 0, STRESS_PRIVATE_PAGES);
+	if (locked == STRESS_PRIVATE_PAGES)
+		pfn = private_pfn_of_chunks(&chunks, st.st_ino);
 	if (pfn) {
 		offline_pfn(s, pfn);
 		s->poisoned_private++;
+	} else if (locked == STRESS_PRIVATE_PAGES) {
+		chunks.nr = 0;
 	}
 	stress_unlock_pages(s, 0, locked);
 }
