@@ -9,8 +9,9 @@
 #                              work=reboot (the default), full: no reboot, or boot: to the init and off
 #   boot_test.sh product       every combination
 #
-# Without an argument: six boots in which each two values of different options meet at least once, and two more for
-# resident_check.sh, which compares the large guests with the small ones.
+# Without an argument: eight boots in which each two values of different options meet at least once, but for the
+# largest guest on the debug kernel, which takes ten minutes: the tiny guest does that (far_larger_than_the_host). Three
+# of 2 GiB and three of 64 GiB are among them, for resident_check.sh.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -19,16 +20,13 @@ dir=$logs/boots deadline=${TIMEOUT:-2400}
 mkdir -p "$dir"
 
 # shellcheck disable=SC2054 # the commas are the specs'
-pairwise=(
+eight=(
 	vcpus=1,tdp=on,thp=on,mem=512M,kernel=debug,work=full
 	vcpus=2,tdp=off,thp=off,mem=512M,kernel=fast,guest=6.12
-	vcpus=1,tdp=on,thp=off,mem=2G,kernel=fast
-	vcpus=2,tdp=off,thp=on,mem=2G,kernel=debug,work=boot
-	vcpus=1,tdp=off,thp=on,mem=64G,kernel=fast,work=full
-	vcpus=2,tdp=on,thp=off,mem=64G,kernel=debug,work=boot
-)
-# shellcheck disable=SC2054
-more=(
+	vcpus=1,tdp=off,thp=off,mem=2G,kernel=fast
+	vcpus=2,tdp=off,thp=off,mem=2G,kernel=debug,work=boot
+	vcpus=2,tdp=on,thp=off,mem=64G,kernel=fast,work=full
+	vcpus=2,tdp=off,thp=on,mem=64G,kernel=fast,work=boot
 	vcpus=1,tdp=on,thp=on,mem=2G,kernel=fast,work=boot
 	vcpus=1,tdp=on,thp=on,mem=64G,kernel=fast,work=boot
 )
@@ -42,10 +40,11 @@ product()
 	done; done; done; done; done
 }
 
-# Each two values of two options that the product holds must be in one of the six.
+# Each two values of two options that the product holds must be in one of the eight.
 pairs()
 {
-	sed 's/,guest=.*//; s/,work=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' | sort -u
+	sed 's/,guest=.*//; s/,work=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' |
+		grep -vxF 'mem=64G kernel=debug' | sort -u
 }
 
 # The value of option $2 in spec $1, or $3.
@@ -128,9 +127,9 @@ compare=0
 case ${1:-} in
 '')
 	compare=1
-	specs=("${pairwise[@]}" "${more[@]}")
-	missing=$(comm -23 <(product | pairs) <(printf '%s\n' "${pairwise[@]}" | pairs))
-	[ -z "$missing" ] || die "the six boots miss a pair: $missing"
+	specs=("${eight[@]}")
+	missing=$(comm -23 <(product | pairs) <(printf '%s\n' "${specs[@]}" | pairs))
+	[ -z "$missing" ] || die "the eight boots miss a pair: $missing"
 	;;
 product)
 	compare=1
