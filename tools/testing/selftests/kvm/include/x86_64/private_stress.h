@@ -9,7 +9,9 @@
  * shmem. The third is an ordinary slot, whose dirty log is switched on and off.
  *
  * Locking: the page locks of private_stress_abi.h; below them slots_lock (memslots, and which file
- * they are bound to), then file_lock (the number of the file's descriptor). The output has its own.
+ * they are bound to), then file_lock (the number of the file's descriptor), then give_lock (held
+ * together by those who give private pages back to the host, alone by whom such a page must not
+ * leave). The output has its own.
  * Lifetime: a struct stress lives in a process of its own, which does one combination of actors.
  */
 #ifndef SELFTEST_KVM_PRIVATE_STRESS_H
@@ -76,6 +78,7 @@ struct stress {
 	unsigned int nr_vms;
 	pthread_mutex_t slots_lock;
 	pthread_rwlock_t file_lock;
+	pthread_rwlock_t give_lock;
 	int file;		/* restricted memfd of both private-capable slots */
 	int shmem;
 	struct stress_ctl *ctl;

@@ -147,6 +147,7 @@ static int replace_file(struct stress *s, bool close_first)
 	int ret = 0, fd, old;
 
 	pthread_rwlock_wrlock(&s->file_lock);
+	pthread_rwlock_rdlock(&s->give_lock);
 	old = s->file;
 	if (close_first)
 		close(old);
@@ -156,6 +157,7 @@ static int replace_file(struct stress *s, bool close_first)
 	if (!close_first)
 		close(old);
 	s->file = fd;
+	pthread_rwlock_unlock(&s->give_lock);
 	pthread_rwlock_unlock(&s->file_lock);
 	return ret;
 }

@@ -3,8 +3,9 @@
  * Actors of the stress test that take memory away: a limit of the memory cgroup, and hardware
  * errors.
  *
- * Locking: see private_stress.h. The search for a private page to break holds the locks of all
- * pages alone, so that no converter frees the page meanwhile: its next owner could be the kernel.
+ * Locking: see private_stress.h. The search for a private page to break holds give_lock alone, so
+ * that nobody frees the page meanwhile: its next owner could be the kernel. Cycles free pages of a
+ * file of their own without it: they are not combined with memory errors.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,6 +29,7 @@
 #define KPF_UNEVICTABLE	18
 
 #define KPF_CHUNK	2048
+#define KPF_STRIDE	32
 /* The first chunk of the memory that the kernel uses first, if there is so much. */
 #define ABOVE_4G	((1ull << 20) / KPF_CHUNK)
 /* Conversions after which all stacks and tables are there: only private pages are new. */
@@ -144,17 +146,28 @@ static void close_page_files(struct page_files *files)
 	close(files->flags);
 }
 
-/* Note down which chunks of [first, end) hold a page of the file, as many as there is room for. */
+/*
+ * Note down which chunks of [first, end) hold a page of the file, as many as there is room for. Its
+ * pages lie close together: to look at some of each chunk is enough, and on the debug kernel all of
+ * them would take the time of thousands of conversions.
+ */
 static void find_chunks(struct chunks *found, uint64_t cgroup, uint64_t first, uint64_t end)
 {
 	static uint64_t owner[KPF_CHUNK];
 	struct page_files files = open_page_files();
+	uint64_t pfn = first * KPF_CHUNK, chunk;
 
-	for (; found->nr < ARRAY_SIZE(found->chunk) && first < end; first++) {
-		if (!read_at(files.owners, owner, KPF_CHUNK, first * KPF_CHUNK))
+	while (found->nr < ARRAY_SIZE(found->chunk) && pfn < end * KPF_CHUNK) {
+		if (!read_at(files.owners, owner, 1, pfn))
 			break;
-		if (private_pfn_of_chunk(files.flags, owner, cgroup, first))
-			found->chunk[found->nr++] = first;
+		chunk = pfn / KPF_CHUNK;
+		pfn += KPF_STRIDE;
+		if (owner[0] != cgroup || !read_at(files.owners, owner, KPF_CHUNK, chunk * KPF_CHUNK))
+			continue;
+		if (private_pfn_of_chunk(files.flags, owner, cgroup, chunk)) {
+			found->chunk[found->nr++] = chunk;
+			pfn = (chunk + 1) * KPF_CHUNK;
+		}
 	}
 	close_page_files(&files);
 }
@@ -187,32 +200,30 @@ static void offline_pfn(struct stress *s, uint64_t pfn)
 
 /*
  * The long search, over all page frames, is made without holding anybody up. Meanwhile pages come
- * and go, on the debug kernel each of them many times: what counts is a short one with the locks.
+ * and go, on the debug kernel each of them many times: what counts is a short one with the lock.
  */
 static void poison_private(struct stress_thread *t)
 {
 	static struct chunks chunks;
 	struct stress *s = t->s;
-	unsigned int locked;
-	uint64_t pfn = 0;
 	struct stat st;
+	uint64_t pfn;
 
 	if (stat(STRESS_CGROUP, &st))
 		return;
 	if (!chunks.nr) {
-		find_chunks(&chunks, st.st_ino, ABOVE_4G, ~0ull);
+		find_chunks(&chunks, st.st_ino, ABOVE_4G, ~0ull / KPF_CHUNK);
 		find_chunks(&chunks, st.st_ino, 0, ABOVE_4G);
 	}
-	locked = stress_lock_pages(s, 0, STRESS_PRIVATE_PAGES);
-	if (locked == STRESS_PRIVATE_PAGES)
-		pfn = private_pfn_of_chunks(&chunks, st.st_ino);
+	pthread_rwlock_wrlock(&s->give_lock);
+	pfn = private_pfn_of_chunks(&chunks, st.st_ino);
 	if (pfn) {
 		offline_pfn(s, pfn);
 		s->poisoned_private++;
-	} else if (locked == STRESS_PRIVATE_PAGES) {
+	} else {
 		chunks.nr = 0;
 	}
-	stress_unlock_pages(s, 0, locked);
+	pthread_rwlock_unlock(&s->give_lock);
 }
 
 static void poison_shared(struct stress_thread *t)

@@ -113,12 +113,14 @@ int stress_punch(struct stress *s, unsigned int first, unsigned int end)
 	int fd = stress_file_get(s), ret = 0;
 	unsigned int next;
 
+	pthread_rwlock_rdlock(&s->give_lock);
 	for (; !ret && first < end; first = next) {
 		next = part_end(first, end, STRESS_SLOT_PAGES);
 		do {
 			ret = pvm_punch(fd, stress_file_offset(first), (next - first) * PVM_PAGE);
 		} while (ret == -EINTR);
 	}
+	pthread_rwlock_unlock(&s->give_lock);
 	if (ret)
 		stress_fail(s, "punch of page %u: %s", first, strerror(-ret));
 	close(fd);

@@ -93,12 +93,24 @@ static int set_up_vm(struct stress *s, struct pvm *vm, unsigned int vcpus)
 	return ret;
 }
 
+static void init_locks(struct stress *s)
+{
+	pthread_rwlockattr_t fair;
+
+	pthread_mutex_init(&s->slots_lock, NULL);
+	pthread_rwlock_init(&s->file_lock, NULL);
+	/* Some converter always punches: who wants the lock alone would never get it. */
+	pthread_rwlockattr_init(&fair);
+	pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&s->give_lock, &fair);
+	pthread_rwlockattr_destroy(&fair);
+}
+
 int stress_set_up(struct stress *s)
 {
 	int ret;
 
-	pthread_mutex_init(&s->slots_lock, NULL);
-	pthread_rwlock_init(&s->file_lock, NULL);
+	init_locks(s);
 	ret = map_memory(s);
 	if (ret)
 		return ret;
