@@ -16,8 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kselftest_harness.h"
-#include "private_surface.h"
+#include "private_surface_tests.h"
 
 /*
  * What the other process is asked for, and its answer. A page of data is either the wish or the
@@ -269,112 +268,46 @@ static long call_vmsplice(struct surface *s)
 	return ret < 0 ? -errno : ret;
 }
 
-FIXTURE(copy) {
-	struct surface s;
-};
-
-FIXTURE_VARIANT(copy) {
-	struct surface_call call;
-};
-
 #define OTHER	.start = start_other, .stop = stop_other
 #define TRACER	.start = start_other, .attach = attach_tracer, .stop = stop_tracer
 #define PIPE	.start = open_pipe, .stop = close_pipe
 
-#define CALL(name_, error, ...) \
-	.call = { .name = #name_, .call = call_##name_, .unmapped = error, __VA_ARGS__ }
-
-FIXTURE_VARIANT_ADD(copy, vm_readv) {
-	CALL(vm_readv, EFAULT, OTHER),
+FIXTURE_VARIANT_ADD(surface, vm_readv) {
+	SURFACE_CALL(vm_readv, EFAULT, OTHER),
 };
 
-FIXTURE_VARIANT_ADD(copy, vm_writev) {
-	CALL(vm_writev, EFAULT, OTHER, .writes = true),
+FIXTURE_VARIANT_ADD(surface, vm_writev) {
+	SURFACE_CALL(vm_writev, EFAULT, OTHER, .writes = true),
 };
 
-FIXTURE_VARIANT_ADD(copy, mem_read) {
-	CALL(mem_read, EIO, OTHER),
+FIXTURE_VARIANT_ADD(surface, mem_read) {
+	SURFACE_CALL(mem_read, EIO, OTHER),
 };
 
-FIXTURE_VARIANT_ADD(copy, mem_write) {
-	CALL(mem_write, EIO, OTHER, .writes = true),
+FIXTURE_VARIANT_ADD(surface, mem_write) {
+	SURFACE_CALL(mem_write, EIO, OTHER, .writes = true),
 };
 
-FIXTURE_VARIANT_ADD(copy, peek) {
-	CALL(peek, EIO, TRACER),
+FIXTURE_VARIANT_ADD(surface, peek) {
+	SURFACE_CALL(peek, EIO, TRACER),
 };
 
-FIXTURE_VARIANT_ADD(copy, poke) {
-	CALL(poke, EIO, TRACER, .writes = true),
+FIXTURE_VARIANT_ADD(surface, poke) {
+	SURFACE_CALL(poke, EIO, TRACER, .writes = true),
 };
 
-FIXTURE_VARIANT_ADD(copy, write) {
-	CALL(write, EFAULT, PIPE),
+FIXTURE_VARIANT_ADD(surface, write) {
+	SURFACE_CALL(write, EFAULT, PIPE),
 };
 
-FIXTURE_VARIANT_ADD(copy, read) {
-	CALL(read, EFAULT, PIPE, .writes = true),
+FIXTURE_VARIANT_ADD(surface, read) {
+	SURFACE_CALL(read, EFAULT, PIPE, .writes = true),
 };
 
-FIXTURE_VARIANT_ADD(copy, vmsplice) {
-	CALL(vmsplice, EFAULT, PIPE, .writes = true),
+FIXTURE_VARIANT_ADD(surface, vmsplice) {
+	SURFACE_CALL(vmsplice, EFAULT, PIPE, .writes = true),
 };
 
-FIXTURE_SETUP(copy)
-{
-}
-
-FIXTURE_TEARDOWN(copy)
-{
-	surface_close(&self->s);
-}
-
-TEST_F_TIMEOUT(copy, private, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("private", SURFACE_ANONYMOUS, surface_check_private);
-}
-
-TEST_F_TIMEOUT(copy, shared, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("shared", SURFACE_ANONYMOUS, surface_check_shared);
-}
-
-TEST_F_TIMEOUT(copy, unmapped, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("unmapped", SURFACE_ANONYMOUS, surface_check_unmapped);
-}
-
-TEST_F_TIMEOUT(copy, converted, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("converted", SURFACE_ANONYMOUS, surface_check_race);
-}
-
-TEST_F_TIMEOUT(copy, converted_huge, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("converted_huge", SURFACE_HUGE, surface_check_race);
-}
-
-TEST_F_TIMEOUT(copy, converted_shmem, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("converted_shmem", SURFACE_SHMEM, surface_check_race);
-}
-
-FIXTURE(charges) {
-	struct surface s;
-};
-
-FIXTURE_SETUP(charges)
-{
-}
-
-FIXTURE_TEARDOWN(charges)
-{
-}
-
-/* The last one: what all others were charged for. */
-TEST_F_TIMEOUT(charges, none_left, PVM_TEST_SECONDS)
-{
-	EXPECT_EQ(NULL, surface_check_charges(&self->s)) TH_LOG("%s", self->s.why);
-}
+#include "private_surface_last_test.h"
 
 TEST_HARNESS_MAIN

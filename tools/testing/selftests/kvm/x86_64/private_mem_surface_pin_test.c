@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "kselftest_harness.h"
-#include "private_surface.h"
+#include "private_surface_held_tests.h"
 #include "private_surface_io.h"
 
 static struct {
@@ -187,133 +186,33 @@ static long finish_fixed_read(struct surface *s)
 	return surface_unregister_page(&io.ring) ? -EIO : ret;
 }
 
-FIXTURE(pin) {
-	struct surface s;
-};
-
-FIXTURE_VARIANT(pin) {
-	struct surface_call call;
-};
-
 #define DISK	.start = open_disk, .stop = close_disk
 #define RING	.start = open_ring, .stop = close_ring
 
-#define CALL(name_, ...)							\
-	.call = {								\
-		.name = #name_, .call = call_##name_, .unmapped = EFAULT,	\
-		.take = take_##name_, .finish = finish_##name_, __VA_ARGS__	\
-	}
-
-FIXTURE_VARIANT_ADD(pin, direct_write) {
-	CALL(direct_write, DISK),
+FIXTURE_VARIANT_ADD(surface, direct_write) {
+	SURFACE_HOLDING_CALL(direct_write, DISK),
 };
 
-FIXTURE_VARIANT_ADD(pin, direct_read) {
-	CALL(direct_read, DISK, .writes = true),
+FIXTURE_VARIANT_ADD(surface, direct_read) {
+	SURFACE_HOLDING_CALL(direct_read, DISK, .writes = true),
 };
 
-FIXTURE_VARIANT_ADD(pin, uring_write) {
-	CALL(uring_write, RING),
+FIXTURE_VARIANT_ADD(surface, uring_write) {
+	SURFACE_HOLDING_CALL(uring_write, RING),
 };
 
-FIXTURE_VARIANT_ADD(pin, uring_read) {
-	CALL(uring_read, RING, .writes = true),
+FIXTURE_VARIANT_ADD(surface, uring_read) {
+	SURFACE_HOLDING_CALL(uring_read, RING, .writes = true),
 };
 
-FIXTURE_VARIANT_ADD(pin, fixed_write) {
-	CALL(fixed_write, RING, .holds = true),
+FIXTURE_VARIANT_ADD(surface, fixed_write) {
+	SURFACE_HOLDING_CALL(fixed_write, RING, .holds = true),
 };
 
-FIXTURE_VARIANT_ADD(pin, fixed_read) {
-	CALL(fixed_read, RING, .holds = true, .writes = true),
+FIXTURE_VARIANT_ADD(surface, fixed_read) {
+	SURFACE_HOLDING_CALL(fixed_read, RING, .holds = true, .writes = true),
 };
 
-FIXTURE_SETUP(pin)
-{
-}
-
-FIXTURE_TEARDOWN(pin)
-{
-	surface_close(&self->s);
-}
-
-TEST_F_TIMEOUT(pin, private, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("private", SURFACE_ANONYMOUS, surface_check_private);
-}
-
-TEST_F_TIMEOUT(pin, shared, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("shared", SURFACE_ANONYMOUS, surface_check_shared);
-}
-
-TEST_F_TIMEOUT(pin, unmapped, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("unmapped", SURFACE_ANONYMOUS, surface_check_unmapped);
-}
-
-TEST_F_TIMEOUT(pin, converted, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("converted", SURFACE_ANONYMOUS, surface_check_race);
-}
-
-TEST_F_TIMEOUT(pin, converted_huge, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("converted_huge", SURFACE_HUGE, surface_check_race);
-}
-
-TEST_F_TIMEOUT(pin, converted_shmem, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("converted_shmem", SURFACE_SHMEM, surface_check_race);
-}
-
-/* Pinned over the conversion, each kind of page. */
-TEST_F_TIMEOUT(pin, held, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held", SURFACE_ANONYMOUS, surface_check_held, false);
-}
-
-TEST_F_TIMEOUT(pin, held_huge, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held_huge", SURFACE_HUGE, surface_check_held, false);
-}
-
-TEST_F_TIMEOUT(pin, held_shmem, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held_shmem", SURFACE_SHMEM, surface_check_held, false);
-}
-
-TEST_F_TIMEOUT(pin, held_and_back, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held_and_back", SURFACE_ANONYMOUS, surface_check_held, true);
-}
-
-TEST_F_TIMEOUT(pin, held_and_back_huge, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held_and_back_huge", SURFACE_HUGE, surface_check_held, true);
-}
-
-TEST_F_TIMEOUT(pin, held_and_back_shmem, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held_and_back_shmem", SURFACE_SHMEM, surface_check_held, true);
-}
-
-FIXTURE(charges) {
-	struct surface s;
-};
-
-FIXTURE_SETUP(charges)
-{
-}
-
-FIXTURE_TEARDOWN(charges)
-{
-}
-
-/* The last one: what all others were charged for. */
-TEST_F_TIMEOUT(charges, none_left, PVM_TEST_SECONDS)
-{
-	EXPECT_EQ(NULL, surface_check_charges(&self->s)) TH_LOG("%s", self->s.why);
-}
+#include "private_surface_last_test.h"
 
 TEST_HARNESS_MAIN

@@ -16,8 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "kselftest_harness.h"
-#include "private_surface.h"
+#include "private_surface_held_tests.h"
 #include "private_surface_io.h"
 
 /* What the receiver takes before it reads, about; and more than that. */
@@ -293,130 +292,30 @@ static long finish_send_zc_fixed(struct surface *s)
 	return surface_unregister_page(&io.ring) ? -EIO : ret;
 }
 
-FIXTURE(send) {
-	struct surface s;
-};
-
-FIXTURE_VARIANT(send) {
-	struct surface_call call;
-};
-
 #define PIPE		.start = open_pipe, .stop = close_pipe
 #define CONNECTION	.start = open_connection, .stop = close_connection
 #define RING		.start = open_ring, .stop = close_ring
 
-#define CALL(name_, ...)							\
-	.call = {								\
-		.name = #name_, .call = call_##name_, .unmapped = EFAULT,	\
-		.take = take_##name_, .finish = finish_##name_, __VA_ARGS__	\
-	}
-
-FIXTURE_VARIANT_ADD(send, vmsplice) {
-	CALL(vmsplice, PIPE),
+FIXTURE_VARIANT_ADD(surface, vmsplice) {
+	SURFACE_HOLDING_CALL(vmsplice, PIPE),
 };
 
-FIXTURE_VARIANT_ADD(send, vmsplice_gift) {
-	CALL(vmsplice_gift, PIPE),
+FIXTURE_VARIANT_ADD(surface, vmsplice_gift) {
+	SURFACE_HOLDING_CALL(vmsplice_gift, PIPE),
 };
 
-FIXTURE_VARIANT_ADD(send, zerocopy) {
-	CALL(zerocopy, CONNECTION),
+FIXTURE_VARIANT_ADD(surface, zerocopy) {
+	SURFACE_HOLDING_CALL(zerocopy, CONNECTION),
 };
 
-FIXTURE_VARIANT_ADD(send, send_zc) {
-	CALL(send_zc, RING),
+FIXTURE_VARIANT_ADD(surface, send_zc) {
+	SURFACE_HOLDING_CALL(send_zc, RING),
 };
 
-FIXTURE_VARIANT_ADD(send, send_zc_fixed) {
-	CALL(send_zc_fixed, RING, .holds = true),
+FIXTURE_VARIANT_ADD(surface, send_zc_fixed) {
+	SURFACE_HOLDING_CALL(send_zc_fixed, RING, .holds = true),
 };
 
-FIXTURE_SETUP(send)
-{
-}
-
-FIXTURE_TEARDOWN(send)
-{
-	surface_close(&self->s);
-}
-
-TEST_F_TIMEOUT(send, private, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("private", SURFACE_ANONYMOUS, surface_check_private);
-}
-
-TEST_F_TIMEOUT(send, shared, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("shared", SURFACE_ANONYMOUS, surface_check_shared);
-}
-
-TEST_F_TIMEOUT(send, unmapped, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("unmapped", SURFACE_ANONYMOUS, surface_check_unmapped);
-}
-
-TEST_F_TIMEOUT(send, converted, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("converted", SURFACE_ANONYMOUS, surface_check_race);
-}
-
-TEST_F_TIMEOUT(send, converted_huge, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("converted_huge", SURFACE_HUGE, surface_check_race);
-}
-
-TEST_F_TIMEOUT(send, converted_shmem, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("converted_shmem", SURFACE_SHMEM, surface_check_race);
-}
-
-/* Pinned over the conversion, each kind of page. */
-TEST_F_TIMEOUT(send, held, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held", SURFACE_ANONYMOUS, surface_check_held, false);
-}
-
-TEST_F_TIMEOUT(send, held_huge, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held_huge", SURFACE_HUGE, surface_check_held, false);
-}
-
-TEST_F_TIMEOUT(send, held_shmem, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held_shmem", SURFACE_SHMEM, surface_check_held, false);
-}
-
-TEST_F_TIMEOUT(send, held_and_back, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held_and_back", SURFACE_ANONYMOUS, surface_check_held, true);
-}
-
-TEST_F_TIMEOUT(send, held_and_back_huge, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held_and_back_huge", SURFACE_HUGE, surface_check_held, true);
-}
-
-TEST_F_TIMEOUT(send, held_and_back_shmem, PVM_TEST_SECONDS)
-{
-	SURFACE_TEST("held_and_back_shmem", SURFACE_SHMEM, surface_check_held, true);
-}
-
-FIXTURE(charges) {
-	struct surface s;
-};
-
-FIXTURE_SETUP(charges)
-{
-}
-
-FIXTURE_TEARDOWN(charges)
-{
-}
-
-/* The last one: what all others were charged for. */
-TEST_F_TIMEOUT(charges, none_left, PVM_TEST_SECONDS)
-{
-	EXPECT_EQ(NULL, surface_check_charges(&self->s)) TH_LOG("%s", self->s.why);
-}
+#include "private_surface_last_test.h"
 
 TEST_HARNESS_MAIN

@@ -339,22 +339,6 @@ TEST_F_TIMEOUT(uffd, converted, PVM_TEST_SECONDS)
 	SURFACE_TEST("converted", variant->backing, check_race);
 }
 
-FIXTURE(charges) {
-	struct surface s;
-};
-
-FIXTURE_SETUP(charges)
-{
-}
-
-FIXTURE_TEARDOWN(charges)
-{
-}
-
-/* The last one: what all others were charged for. */
-TEST_F_TIMEOUT(charges, none_left, PVM_TEST_SECONDS)
-{
-	EXPECT_EQ(NULL, surface_check_charges(&self->s)) TH_LOG("%s", self->s.why);
-}
+#include "private_surface_last_test.h"
 
 TEST_HARNESS_MAIN
