@@ -4,28 +4,14 @@
  * in flat 32-bit mode, its interrupt table, and what comes before and after a handler. All of this
  * is in the read-only image; only the stack is in guest memory.
  */
-	.equ	BASE, 0xf0000		/* vmm-guest.lds: where the image, of 64 KiB, is seen below 1 MiB */
+#include "vmm-flat.S"
+
 	.equ	STACK, 0x8000
-	.equ	CODE, 8
-	.equ	DATA, 16
 
 	.section .text.entry, "ax"
 	.code16
-start:					/* offset 0 of the image: what is below counts from here */
-boot:
-	cli
-	lgdtl	%cs:(gdtr - start)
-	movl	%cr0, %eax
-	orl	$1, %eax
-	movl	%eax, %cr0
-	ljmpl	$CODE, $flat
-
-	.code32
-flat:
-	movw	$DATA, %ax
-	movw	%ax, %ds
-	movw	%ax, %es
-	movw	%ax, %ss
+_start:
+	enter_flat
 	lidtl	idtr
 	movl	$STACK, %esp
 	call	guest_begin
@@ -53,7 +39,7 @@ unexpected:
 	jmp	2b
 
 	.macro	gate handler
-	.word	\handler - start, CODE, 0x8e00, BASE >> 16
+	.word	\handler - _start, CODE, 0x8e00, BASE >> 16
 	.endm
 
 	.balign	8
@@ -70,14 +56,7 @@ idtr:
 	.word	. - idt - 1
 	.long	idt
 
-	.balign	8
-gdt:
-	.quad	0
-	.quad	0x00cf9b000000ffff	/* code and data: all of 4 GiB */
-	.quad	0x00cf93000000ffff
-gdtr:
-	.word	. - gdt - 1
-	.long	gdt
+	flat_table
 
 	.section .text.reset, "ax"
 	.code16

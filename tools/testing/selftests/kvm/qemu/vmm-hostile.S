@@ -4,13 +4,11 @@
  * of whatever a random number says, and touch memory meanwhile. It runs from its read-only image,
  * in registers alone, so that all of memory can be converted under it. vmm-hostile.sh reads what
  * it sends to the serial port: B and A when the boot processor and the other one are done, X for
- * an answer that is neither 0 nor -EINVAL. ROUNDS, the requests of each, comes from build.sh, and
- * so does the address that it is linked for, BASE.
+ * an answer that is neither 0 nor -EINVAL. ROUNDS, the requests of each, comes from build.sh.
  */
-	.equ	BASE, 0xf0000		/* where the image, of 64 KiB, is seen below 1 MiB */
+#include "vmm-flat.S"
+
 	.equ	RAM_MASK, 0x1ffff000	/* the machine has 512 MiB */
-	.equ	COM1, 0x3f8
-	.equ	KVM_HC_MAP_GPA_RANGE, 12
 	.equ	MSR_APIC_BASE, 0x1b
 	.equ	MSR_X2APIC_ICR, 0x830
 	.equ	ICR_INIT_OTHERS, 0xc4500
@@ -25,26 +23,13 @@
 	.code16
 	.globl	_start
 _start:					/* the other processor, sent here by its start-up message */
-	cli
 	movl	$1, %ebp
 	jmp	enter
 
 boot:
-	cli
 	xorl	%ebp, %ebp
 enter:
-	lgdtl	%cs:(gdtr - _start)
-	movl	%cr0, %eax
-	orl	$1, %eax
-	movl	%eax, %cr0
-	ljmpl	$8, $flat
-
-	.code32
-flat:
-	movw	$16, %ax
-	movw	%ax, %ds
-	movw	%ax, %es
-	movw	%ax, %ss
+	enter_flat
 
 	testl	%ebp, %ebp
 	jnz	begin
@@ -97,9 +82,7 @@ ask:
 	jz	touch
 	cmpl	$-22, %eax
 	je	touch
-	movb	$'X', %al
-	movw	$COM1, %dx
-	outb	%al, %dx
+	send	'X'
 touch:
 	random
 	movl	%esi, %ebx
@@ -109,25 +92,13 @@ touch:
 	decl	%edi
 	jnz	round
 
-	movb	$'B', %al
 	testl	%ebp, %ebp
-	jz	2f
-	movb	$'A', %al
-2:	movw	$COM1, %dx
-	outb	%al, %dx
+	jnz	2f
+	send	'B'
+	jmp	3f
+2:	send	'A'
 3:	hlt
 	jmp	3b
 
-	.balign	8
-gdt:
-	.quad	0
-	.quad	0x00cf9b000000ffff	/* code and data: all of 4 GiB */
-	.quad	0x00cf93000000ffff
-gdtr:
-	.word	. - gdt - 1
-	.long	gdt
-
-	.org	0xfff0, 0
-	.code16
-	ljmpw	$(BASE >> 4), $(boot - _start)
-	.org	0x10000, 0
+	flat_table
+	reset_vector boot

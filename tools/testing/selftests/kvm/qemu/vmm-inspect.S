@@ -4,37 +4,18 @@
  * tables that are private. vmm-inspect.sh reads what it sends to the serial port, S when the page is
  * shared and P when paging is on, and says when to go on by the port's scratch register.
  */
-	.equ	BASE, 0xf0000		/* where the image, of 64 KiB, is seen below 1 MiB */
+#include "vmm-flat.S"
+
 	.equ	DIRECTORY, 0x100000
 	.equ	SHARED_PAGE, 0x200000
-	.equ	COM1, 0x3f8
 	.equ	COM1_SCRATCH, 0x3ff
 	.equ	GO_ON, 0x5a
-	.equ	KVM_HC_MAP_GPA_RANGE, 12
-
-	.macro	send letter
-	movb	$\letter, %al
-	movw	$COM1, %dx
-	outb	%al, %dx
-	.endm
 
 	.section .text, "ax"
 	.code16
 	.globl	_start
 _start:
-	cli
-	lgdtl	%cs:(gdtr - _start)
-	movl	%cr0, %eax
-	orl	$1, %eax
-	movl	%eax, %cr0
-	ljmpl	$8, $flat
-
-	.code32
-flat:
-	movw	$16, %ax
-	movw	%ax, %ds
-	movw	%ax, %es
-	movw	%ax, %ss
+	enter_flat
 
 	movl	$KVM_HC_MAP_GPA_RANGE, %eax
 	movl	$SHARED_PAGE, %ebx
@@ -69,16 +50,5 @@ flat:
 end:	hlt
 	jmp	end
 
-	.balign	8
-gdt:
-	.quad	0
-	.quad	0x00cf9b000000ffff	/* code and data: all of 4 GiB */
-	.quad	0x00cf93000000ffff
-gdtr:
-	.word	. - gdt - 1
-	.long	gdt
-
-	.org	0xfff0, 0
-	.code16
-	ljmpw	$(BASE >> 4), $(_start - _start)
-	.org	0x10000, 0
+	flat_table
+	reset_vector _start
