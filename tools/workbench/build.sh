@@ -227,7 +227,6 @@ vmm()
 	gcc -m32 -c -o "$out/.guest-entry.o" "$machine/vmm-guest-entry.S"
 	gcc "${vmm_guest_options[@]}" -c -o "$out/.guest.o" "$machine/vmm-guest.c"
 	ld -m elf_i386 -T "$machine/vmm-guest.lds" -o "$out/vmm-guest.bin" "$out/.guest-entry.o" "$out/.guest.o"
-	gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o "$out/vmm-lacks.so" "$machine/vmm-lacks.c"
 	gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o "$out/vmm-without.so" "$machine/vmm-without.c"
 	strip -o "$out/.new" "$build/qemu-o/qemu-system-x86_64"
 	mv -f "$out/.new" "$out/qemu-system-x86_64"

@@ -135,10 +135,10 @@ refused "a CPU that hides the report" 'kvm-migration-control=off the guest canno
 
 # The kernel has private memory, and SEV VMs have not.
 for lack in '233 private frames .KVM_CAP_MEMORY_ATTRIBUTES' '234 KVM_CAP_GUEST_MEMFD'; do
-	environment=("LD_PRELOAD=$here/vmm-lacks.so" "VMM_LACKS=${lack%% *}")
+	environment=("LD_PRELOAD=$here/vmm-without.so" "VMM_WITHOUT=v:${lack%% *}=0")
 	refused "SEV VMs without capability ${lack%% *}" "SEV VMs of the host.s KVM have not got ${lack#* }"
 done
-environment=("LD_PRELOAD=$here/vmm-lacks.so" VMM_LACKS=9999)
+environment=("LD_PRELOAD=$here/vmm-without.so" VMM_WITHOUT=v:9999=0)
 answered "SEV VMs that lack nothing start" "info status" 'VM status: paused'
 
 # Properties of the backend.

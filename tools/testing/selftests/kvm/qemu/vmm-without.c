@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Preloaded before a VMM, it makes calls fail as on a kernel, or in a sandbox, that lacks something. The
+ * Preloaded before a VMM, it answers calls as a kernel, or a sandbox, that lacks something. The
  * variable VMM_WITHOUT has a list of rules, with blanks between them:
  *
- *	s:CALL=ERRNO		the system call of this number, made through syscall(3)
- *	i:REQUEST=ERRNO		the ioctl of this request
+ *	s:CALL=ERRNO		the system call of this number, made through syscall(3), fails
+ *	i:REQUEST=ERRNO		the ioctl of this request fails
+ *	v:CAPABILITY=ANSWER	KVM_CHECK_EXTENSION of a VM, and not of /dev/kvm, says so: the
+ *				host's KVM has it for VMs of other types
  *
- * Calls that libc makes by itself do not come by here; those that the tests are about have no wrapper.
+ * Calls that libc makes by itself do not come by here; those that the tests are about have no
+ * wrapper.
+ *
+ * No locking: one VM is enough, whose descriptor is that of the last KVM_CREATE_VM.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,28 +20,35 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <linux/kvm.h>
 
-/* The error of the rule for @what, or 0. */
-static int error_of(char kind, unsigned long what)
+/* What the rule for @what says, or -1. */
+static int rule_for(char kind, unsigned long what)
 {
 	const char *rule = getenv("VMM_WITHOUT");
 	char *end;
 
 	for (; rule && *rule; rule = end) {
-		unsigned long number = strtoul(rule + 2, &end, 0), error = strtoul(end + 1, &end, 0);
+		unsigned long number = strtoul(rule + 2, &end, 0), says = strtoul(end + 1, &end, 0);
 
 		if (*rule == kind && number == what)
-			return error;
+			return says;
 		while (*end == ' ')
 			end++;
 	}
-	return 0;
+	return -1;
+}
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
 }
 
 long syscall(long number, ...)
 {
 	long (*next)(long number, ...) = (long (*)(long number, ...))dlsym(RTLD_NEXT, "syscall");
-	int error = error_of('s', number);
+	int error = rule_for('s', number);
 	long arg[6];
 	va_list args;
 
@@ -44,10 +56,9 @@ long syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		arg[i] = va_arg(args, long);
 	va_end(args);
-	if (!error)
-		return next(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
-	errno = error;
-	return -1;
+	if (error >= 0)
+		return fail(error);
+	return next(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 
 int ioctl(int fd, unsigned long request, ...)
@@ -55,15 +66,21 @@ int ioctl(int fd, unsigned long request, ...)
 	int (*next)(int fd, unsigned long request, ...) =
 		(int (*)(int fd, unsigned long request, ...))dlsym(RTLD_NEXT, "ioctl");
 	/* QEMU keeps requests in an int, which widens with its sign. */
-	int error = error_of('i', (unsigned int)request);
+	int error = rule_for('i', (unsigned int)request), answer = -1;
+	static int vm = -1;
 	unsigned long arg;
 	va_list args;
 
 	va_start(args, request);
 	arg = va_arg(args, unsigned long);
 	va_end(args);
-	if (!error)
-		return next(fd, request, arg);
-	errno = error;
-	return -1;
+	if (error >= 0)
+		return fail(error);
+	if (request == KVM_CHECK_EXTENSION && fd == vm)
+		answer = rule_for('v', arg);
+	if (answer < 0)
+		answer = next(fd, request, arg);
+	if (request == KVM_CREATE_VM)
+		vm = answer;
+	return answer;
 }
