@@ -5,6 +5,12 @@
 
 n=0
 
+# What a test has to say at a failure, besides what its condition printed: it may replace this.
+check_also()
+{
+	:
+}
+
 # check NAME CONDITION...: one line of TAP; the end of what the condition printed follows when it does not hold.
 check()
 {
@@ -16,6 +22,6 @@ check()
 		echo "ok $n - $name"
 	else
 		echo "not ok $n - $name"
-		printf '%s\n' "$check_said" | tail -n 25 | sed 's/^/# /'
+		{ printf '%s\n' "$check_said" | tail -n 25; check_also; } | cut -c1-400 | sed 's/^/# /'
 	fi
 }

@@ -3,36 +3,25 @@
 #
 # In the emulated host: our QEMU with a guest that does nothing but ask for conversions, from two vCPUs,
 # of whatever a random number says (vmm-hostile.S). It gets what it asks for, as far as it is its own
-# memory; the VM goes on, and the books are right. TAP on stdout. The folder above this one holds
-# a guest (tools/workbench/guest.sh), this one our QEMU and the guest's firmware.
+# memory; the VM goes on, and the books are right. TAP on stdout.
 set -u
 
-here=$(cd "$(dirname "$0")" && pwd)
-guest=$(dirname "$here")
 work=/run/vmm-hostile
 size=$((512 << 20)) page=4096
-n=0
-. "$guest/guest-qmp.sh"
-rm -rf "$work"
-mkdir -p "$work"
-cp "$here/qemu-system-x86_64" "$here/vmm-hostile.bin" "$work/"
+. "$(dirname "$0")/vmm-lib.sh"
+. "$guest/guest-pins.sh"
 
-pinned_pages()
-{
-	echo 1 > /proc/sys/vm/stat_refresh
-	awk '/^nr_foll_pin_acquired/ { n += $2 } /^nr_foll_pin_released/ { n -= $2 } END { print n }' /proc/vmstat
-}
-
-# holds NAME CONDITION: one line of TAP; the condition is one of arithmetic
+# holds CONDITION: one of arithmetic
 holds()
 {
-	n=$((n + 1))
-	if (($2)); then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		{ echo "$2"; echo "serial: $(cat "$work/serial")"; echo "$info"; tail -n 3 "$work/err"; } | cut -c1-400 | sed 's/^/# /'
-	fi
+	(($1)) || { echo "$1"; return 1; }
+}
+
+check_also()
+{
+	echo "serial: $(cat "$work/serial")"
+	echo "$info"
+	tail -n 3 "$work/err"
 }
 
 # A number of what QEMU last said of its memory. What it said stays for the line of a failure.
@@ -47,11 +36,6 @@ stat()
 	sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" <<< "$info"
 }
 
-state()
-{
-	qmp query-status | sed -n 's/.*"status": "\([a-z-]*\)".*/\1/p'
-}
-
 # Wait for as many of a letter from the guest. The bound is for hangs.
 wait_letters()
 {
@@ -59,7 +43,7 @@ wait_letters()
 
 	for ((tries = 0; tries < 500; tries++)); do
 		[ "$(tr -cd "$1" < "$work/serial" | wc -c)" -lt "$2" ] || return 0
-		[ "$(state)" = running ] || return 1
+		[ "$(vmm_state)" = running ] || return 1
 		sleep 1
 	done
 	return 1
@@ -69,31 +53,26 @@ wait_letters()
 books()
 {
 	look
-	holds "$1: private and shared are all there is" "$(stat private) + $(stat shared) == $size"
-	holds "$1: conversions there and back add up" \
+	check "$1: private and shared are all there is" holds "$(stat private) + $(stat shared) == $size"
+	check "$1: conversions there and back add up" holds \
 		"($(stat pages-to-shared) - $(stat pages-to-private)) * $page == $(stat shared)"
-	holds "$1: the private half holds no more than what is private" \
+	check "$1: the private half holds no more than what is private" holds \
 		"$(stat populated-private) > 0 && $(stat populated-private) <= $(stat private)"
-	holds "$1: the shared half holds no more than what is shared" "$(stat populated-shared) <= $(stat shared)"
+	check "$1: the shared half holds no more than what is shared" holds "$(stat populated-shared) <= $(stat shared)"
 }
 
 pins=$(pinned_pages)
+vmm_prepare
 : > "$work/serial"
-qmp_prepare "$work"
-"$work/qemu-system-x86_64" -accel kvm -cpu EPYC -smp 2 -nodefaults -nographic -monitor none \
-	-L /usr/share/qemu -L /usr/share/seabios -serial "file:$work/serial" "${qmp_args[@]}" \
-	-object sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1,policy=0x1 \
-	-object "memory-backend-memfd-private,id=ram1,size=$size,allow-unreporting=on" \
-	-machine q35,memory-backend=ram1,confidential-guest-support=sev0 -bios "$work/vmm-hostile.bin" \
-	< /dev/null > "$work/out" 2> "$work/err" &
-pid=$!
+memory=memory-backend-memfd-private,id=ram1,size=$size,allow-unreporting=on
+vmm_launch -smp 2 -serial "file:$work/serial" -bios "$here/vmm-hostile.bin"
 
 wait_letters AB 2
 look
-holds "both vCPUs came to their end" "$(tr -cd A < "$work/serial" | wc -c) == 1 && $(tr -cd B < "$work/serial" | wc -c) == 1"
-holds "each request was answered" "$(tr -cd X < "$work/serial" | wc -c) == 0"
-holds "the VM runs" "$([ "$(state)" = running ] && echo 1 || echo 0)"
-holds "many were conversions" "$(stat conversions-to-private) > 100 && $(stat conversions-to-shared) > 100"
+check "both vCPUs came to their end" holds "$(tr -cd A < "$work/serial" | wc -c) == 1 && $(tr -cd B < "$work/serial" | wc -c) == 1"
+check "each request was answered" holds "$(tr -cd X < "$work/serial" | wc -c) == 0"
+check "the VM runs" is running "$(vmm_state)"
+check "many were conversions" holds "$(stat conversions-to-private) > 100 && $(stat conversions-to-shared) > 100"
 echo "# $(stat conversions-to-private) conversions to private, $(stat conversions-to-shared) to shared," \
 	"$(stat unchanged) requests that changed nothing"
 qmp stop > /dev/null
@@ -106,15 +85,14 @@ for ((tries = 0; tries < 100; tries++)); do
 	[ "$(stat shared)" != 0 ] || break
 	sleep 0.2
 done
-holds "after a reset nothing is shared" "$(stat shared) == 0 && $(stat populated-shared) == 0"
+check "after a reset nothing is shared" holds "$(stat shared) == 0 && $(stat populated-shared) == 0"
 qmp cont > /dev/null
 wait_letters AB 4
-holds "the guest came to its end again" "$(tr -cd AB < "$work/serial" | wc -c) == 4"
+check "the guest came to its end again" holds "$(tr -cd AB < "$work/serial" | wc -c) == 4"
 qmp stop > /dev/null
 books "after the second time"
 
-qmp quit > /dev/null
-wait "$pid"
-holds "QEMU ends" "$? == 0"
-holds "and nothing is pinned any more" "$(pinned_pages) <= $pins"
+vmm_quit
+check "QEMU ends" is 0 "$status"
+check "and nothing is pinned any more" holds "$(pinned_pages) <= $pins"
 echo "1..$n"

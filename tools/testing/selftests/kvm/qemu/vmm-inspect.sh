@@ -4,20 +4,12 @@
 # In the emulated host: what gdb and the monitor see of a guest on private memory that shares one page
 # (vmm-inspect.S). First with paging off, where an address is a page of memory or not; then with page tables
 # that are private. A look tells that memory is private, is no stray access, and allocates nothing. TAP on
-# stdout. The folder above this one holds a guest (tools/workbench/guest.sh), this one our QEMU and the firmware.
+# stdout.
 set -u
 
-here=$(cd "$(dirname "$0")" && pwd)
-guest=$(dirname "$here")
 work=/run/vmm-inspect
+. "$(dirname "$0")/vmm-lib.sh"
 port=1234 shared=200000 private=300000
-. "$guest/guest-qmp.sh"
-# shellcheck source=../../../../workbench/tap.sh
-. "$here/tap.sh"
-
-rm -rf "$work"
-mkdir -p "$work"
-cp "$here/qemu-system-x86_64" "$here/vmm-inspect.bin" "$work/"
 
 # The guest has sent letter $1; the bound is for hangs.
 wait_letter()
@@ -29,7 +21,6 @@ wait_letter()
 		sleep 0.1
 	done
 	echo "serial: $(cat "$work/serial")"
-	tail -n 3 "$work/err"
 	return 1
 }
 
@@ -65,12 +56,12 @@ attach()
 
 detach()
 {
-	ask D > /dev/null
+	gdb_ask D > /dev/null
 	exec {gdb}>&-
 }
 
-# ask PACKET: gdb's question and the stub's answer. The plus is for what came before.
-ask()
+# gdb_ask PACKET: gdb's question and the stub's answer. The plus is for what came before.
+gdb_ask()
 {
 	local packet=$1 sum=0 i char answer
 
@@ -94,21 +85,13 @@ ask()
 # answers PACKET WANT
 answers()
 {
-	local answer
-
-	answer=$(ask "$1")
-	[ "$answer" = "$2" ] || { echo "'$1' is answered by '$answer', not '$2'"; return 1; }
+	is "$2" "$(gdb_ask "$1")"
 }
 
+vmm_prepare
 : > "$work/serial"
-qmp_prepare "$work"
-"$work/qemu-system-x86_64" -accel kvm -cpu EPYC -nodefaults -nographic -monitor none -gdb "tcp:127.0.0.1:$port" \
-	-L /usr/share/qemu -L /usr/share/seabios -serial "file:$work/serial" "${qmp_args[@]}" \
-	-object sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1,policy=0x1 \
-	-object memory-backend-memfd-private,id=ram1,size=256M,allow-unreporting=on \
-	-machine q35,memory-backend=ram1,confidential-guest-support=sev0 -bios "$work/vmm-inspect.bin" \
-	< /dev/null > "$work/out" 2> "$work/err" &
-pid=$!
+memory=${memory/64M/256M}
+vmm_launch -gdb "tcp:127.0.0.1:$port" -serial "file:$work/serial" -bios "$here/vmm-inspect.bin"
 
 check "the guest shares a page" wait_letter S
 attach
@@ -123,12 +106,11 @@ check "which is there" monitor "xp /2bx 0x$shared" '0xcc 0x5a'
 check "and takes it away" answers "z0,$shared,1" OK
 check "after which the page is as it was" monitor "xp /2bx 0x$shared" '0xa5 0x5a'
 check "gdb cannot set a breakpoint in a private page" answers "Z0,$private,1" E22
-answer=$(ask Qqemu.PhyMemMode:1)
-check "gdb switches to physical addresses" test "$answer" = OK
+check "gdb switches to physical addresses" answers Qqemu.PhyMemMode:1 OK
 check "physical: gdb reads a shared page" answers "m$shared,2" a55a
 check "physical: gdb cannot read a private page" answers "m$private,2" E14
 check "physical: gdb cannot write to a private page" answers "M$private,1:00" E14
-answer=$(ask Qqemu.PhyMemMode:0)
+check "gdb switches back" answers Qqemu.PhyMemMode:0 OK
 check "gva2gpa translates" monitor "gva2gpa 0x$private" 'gpa: 0x300000'
 check "x shows a shared page" monitor "x /2bx 0x$shared" '0xa5 0x5a'
 check "x does not show a private page" monitor "x /2bx 0x$private" 'Cannot access memory: it is private to the guest'
@@ -150,7 +132,6 @@ check "gdb cannot set a breakpoint" answers "Z0,$shared,1" E22
 check "info tlb is refused" monitor "info tlb" "'ram1' is private"
 check "again nothing was a stray access, or allocated anything" untouched
 detach
-qmp quit > /dev/null
-wait "$pid"
-check "QEMU ends" test $? = 0
+vmm_quit
+check "QEMU ends" is 0 "$status"
 echo "1..$n"
