@@ -44,6 +44,42 @@ bool memfd_private_refuse_vhost(const char *what, Error **errp)
     return true;
 }
 
+/*
+ * The names are libblkio's own. Its other drivers, io_uring and nvme-io_uring,
+ * take an address with each request, as QEMU's own do.
+ */
+static const struct {
+    const char *driver;
+    bool (*refuse)(const char *what, Error **errp);
+} refused_blkio[] = {
+    { "virtio-blk-vfio-pci", memfd_private_refuse_dma },
+    { "virtio-blk-vhost-vdpa", memfd_private_refuse_dma },
+    { "virtio-blk-vhost-user", memfd_private_refuse_vhost },
+};
+
+bool memfd_private_refuse_blkio(const char *driver, Error **errp)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(refused_blkio); i++) {
+        if (g_str_equal(driver, refused_blkio[i].driver)) {
+            return refused_blkio[i].refuse(driver, errp);
+        }
+    }
+    return false;
+}
+
+bool memfd_private_refuse_keeper(const char *what, Error **errp)
+{
+    if (!memfd_private_expected()) {
+        return false;
+    }
+    error_setg(errp, "%s: not with " TYPE_MEMORY_BACKEND_MEMFD_PRIVATE
+               ": it keeps pages of guest memory, and would go on with them"
+               " after the guest has made them private", what);
+    return true;
+}
+
 bool memfd_private_refuse_virtio_mem(Error **errp)
 {
     if (!memfd_private_expected()) {

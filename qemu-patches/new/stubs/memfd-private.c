@@ -10,3 +10,8 @@ bool memfd_private_refuse_dma(const char *what, Error **errp)
 {
     return false;
 }
+
+bool memfd_private_refuse_blkio(const char *driver, Error **errp)
+{
+    return false;
+}

@@ -82,6 +82,25 @@ bool memfd_private_refuse_dma(const char *what, Error **errp);
  */
 bool memfd_private_refuse_vhost(const char *what, Error **errp);
 
+/**
+ * memfd_private_refuse_blkio: one or the other, of a block driver of libblkio
+ *
+ * Three of them give all of guest memory to the device that they drive.
+ */
+bool memfd_private_refuse_blkio(const char *driver, Error **errp);
+
+/**
+ * memfd_private_refuse_keeper: whether a device must be refused that goes on
+ * using guest memory after it has unmapped it
+ *
+ * A page that the guest converts leaves the shared half, but stays with whoever
+ * holds a reference: the device works on a page that the guest does not have
+ * any more, and the guest can have more memory than it was given.
+ *
+ * Returns: true with @errp set if guest memory will have a private half.
+ */
+bool memfd_private_refuse_keeper(const char *what, Error **errp);
+
 /* True with @errp set if guest memory will have a private half. */
 bool memfd_private_refuse_virtio_mem(Error **errp);
 
@@ -111,6 +130,16 @@ static inline bool memfd_private_refuse_dma(const char *what, Error **errp)
 }
 
 static inline bool memfd_private_refuse_vhost(const char *what, Error **errp)
+{
+    return false;
+}
+
+static inline bool memfd_private_refuse_blkio(const char *driver, Error **errp)
+{
+    return false;
+}
+
+static inline bool memfd_private_refuse_keeper(const char *what, Error **errp)
 {
     return false;
 }

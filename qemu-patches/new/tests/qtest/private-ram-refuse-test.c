@@ -157,6 +157,39 @@ static void test_vhost(void)
     g_unlink(path);
 }
 
+/* Its pages are kept by the host's udmabuf. */
+static void test_blobs(void)
+{
+    refused(MACHINE " " BACKEND " -device virtio-gpu-pci,blob=on",
+            "virtio-gpu blob=on: not with");
+    starts(MACHINE " " BACKEND " -device virtio-gpu-pci");
+}
+
+/* A library that is not everywhere. No device is looked for before this. */
+#ifdef CONFIG_BLKIO
+#define BLKIO_DISK  " -blockdev node-name=disk0,cache.direct=on,path=none," \
+                    "driver=virtio-blk-"
+
+static void test_blkio(void)
+{
+    g_autofree char *err = NULL;
+    int status;
+
+    refused(MACHINE " " BACKEND BLKIO_DISK "vfio-pci",
+            "virtio-blk-vfio-pci: not with");
+    refused(MACHINE " " BACKEND BLKIO_DISK "vhost-vdpa",
+            "virtio-blk-vhost-vdpa: not with");
+    refused(MACHINE " " BACKEND BLKIO_DISK "vhost-user",
+            "stray-dma=stop: nothing would notice");
+
+    err = run(MACHINE " " BACKEND ",stray-dma=warn" BLKIO_DISK "vhost-user",
+              &status);
+    g_test_message("status %d, '%s'", status, err);
+    g_assert_cmpint(status, ==, 1);
+    g_assert_nonnull(strstr(err, "blkio_connect failed"));
+}
+#endif
+
 /* Private memory does not stand in the way: the device has no other side. */
 static void test_vhost_warn(void)
 {
@@ -341,6 +374,12 @@ int main(int argc, char **argv)
         qtest_add_func("/private-ram-refuse/vhost", test_vhost);
         qtest_add_func("/private-ram-refuse/vhost-warn", test_vhost_warn);
     }
+    if (qtest_has_device("virtio-gpu-pci")) {
+        qtest_add_func("/private-ram-refuse/blobs", test_blobs);
+    }
+#ifdef CONFIG_BLKIO
+    qtest_add_func("/private-ram-refuse/blkio", test_blkio);
+#endif
     qtest_add_func("/private-ram-refuse/migration", test_migration);
     qtest_add_func("/private-ram-refuse/later", test_later);
     qtest_add_func("/private-ram-refuse/prealloc", test_prealloc);
