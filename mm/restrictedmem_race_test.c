@@ -80,13 +80,13 @@ static int act_populate(struct actor *actor)
 	return test_populate(actor->f->tf, actor->start, actor->end);
 }
 
-/* The first user's invalidate_start waits until it is let go. */
 /* Without the right to exceed a limit of @end pages. */
 static int act_populate_limited(struct actor *actor)
 {
 	return test_populate_limited(actor->f->tf, actor->end, actor->end, false);
 }
 
+/* The first user's invalidate_start waits until it is let go. */
 struct held_punch {
 	struct completion entered;
 	struct completion leave;
