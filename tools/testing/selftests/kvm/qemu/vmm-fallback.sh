@@ -16,9 +16,10 @@ without()
 	launcher=(env "LD_PRELOAD=$here/vmm-without.so" "VMM_WITHOUT=$1")
 }
 
-# QEMU ends with status 1, and one line that matches $1.
+# QEMU ends with status 1, and one line that matches $1. The bound is for one that is not refused.
 refused()
 {
+	launcher=(timeout -k 5 120 "${launcher[@]}")
 	vmm_start
 	status=0
 	wait "$pid" || status=$?

@@ -104,6 +104,7 @@ check "stray-dma=stop: the guest starts" is ready "$(hear)"
 tell d 1800000
 check "the VM stops at the first one" is internal-error "$(wait_state internal-error)"
 check "the line names the device and the address" reported ": the VM stops"
+check "which is the one that the guest gave" is $((0x1800000)) "$(stat gpa)"
 check "it does not go on without a reset" is refused "$(qmp cont > /dev/null 2>&1 && echo "goes on" || echo refused)"
 qmp system_reset > /dev/null
 qmp cont > /dev/null
