@@ -184,10 +184,6 @@ static bool check_vm(Error **errp)
 
 static bool check_properties(HostMemoryBackend *backend, Error **errp)
 {
-    if (!backend->size) {
-        error_setg(errp, "can't create backend with size 0");
-        return false;
-    }
     if (!QEMU_IS_ALIGNED(backend->size, qemu_real_host_page_size())) {
         error_setg(errp, "size=%" PRIu64 ": not a multiple of the page size,"
                    " which private memory is converted by", backend->size);
