@@ -7,6 +7,7 @@
 #                             an emulator with two leaves its loop often
 #   svm_bare_test.sh sev      svm_bare_sev: an SEV host and a secure processor
 #   svm_bare_test.sh nosev    svm_bare_nosev: a secure processor, but no SEV host
+#   svm_bare_test.sh strict   svm_bare_strict: what flushes caches, on an SEV host that looks
 #
 # QEMU: another binary for the machine
 set -euo pipefail
@@ -20,7 +21,11 @@ case ${1:-} in
 '') args=(-smp 2) ;;
 sev) cpu+=,sev-host=on ;;
 nosev) ;;
-*) die "'$1': sev, nosev or nothing" ;;
+strict)
+	cpu+=,sev-host=on
+	args=(-smp 1 -device "sev-psp,enc=xts,coherency=strict,addr=6")
+	;;
+*) die "'$1': sev, nosev, strict or nothing" ;;
 esac
 mkdir -p "$logs"
 rc=0

@@ -25,8 +25,25 @@
 
 bool private_ram_in_use;
 
+static PrivateRAMObserver *observer;
+
 static __thread unsigned int inspect_depth;
 static __thread bool inspect_hit;
+
+void private_ram_observe(PrivateRAMObserver *fn)
+{
+    assert(!observer);
+    observer = fn;
+    private_ram_in_use = true;
+}
+
+static void show_observer(AddressSpace *as, MemoryRegion *mr, hwaddr offset,
+                          hwaddr len, bool is_write)
+{
+    if (observer && !inspect_depth) {
+        observer(as, mr, offset, len, is_write);
+    }
+}
 
 PrivateRAMInspect *private_ram_inspect_begin(void)
 {
@@ -87,7 +104,7 @@ static PrivateRAM *private_ram_behind(MemoryRegion *mr)
 
 bool private_ram_backs(MemoryRegion *mr)
 {
-    return private_ram_behind(mr);
+    return observer || private_ram_behind(mr);
 }
 
 /*
@@ -222,6 +239,7 @@ bool private_ram_access_begin(AddressSpace *as, MemoryRegion *mr,
     PrivateRAM *pr = private_ram_behind(mr);
     hwaddr first;
 
+    show_observer(as, mr, offset, len, is_write);
     if (!pr || !find_private(pr, offset, len, &first)) {
         return true;
     }
@@ -311,6 +329,7 @@ void private_ram_unmapped(AddressSpace *as, MemoryRegion *mr, hwaddr offset,
     if (likely(!private_ram_in_use)) {
         return;
     }
+    show_observer(as, mr, offset, access_len, is_write);
     pr = private_ram_behind(mr);
     if (pr && overtaken(pr, offset, len, &first) &&
         first < offset + access_len) {

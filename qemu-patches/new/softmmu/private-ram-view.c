@@ -158,9 +158,12 @@ static void seal_at_first_run(void *opaque, bool running, RunState state)
 
 void private_ram_watch(void)
 {
-    if (private_ram_in_use) {
+    static bool watching;
+
+    if (watching) {
         return;
     }
+    watching = true;
     /* Each is told of a transaction of its own: together they make one. */
     memory_listener_register(&first_listener, &address_space_memory);
     memory_listener_register(&last_listener, &address_space_memory);

@@ -241,6 +241,7 @@ static uint32_t cmd_df_flush(SevPspState *s, SevPspGuest *g, void *buf)
         return SEV_PSP_WBINVD_REQUIRED;
     }
     memset(s->asid_dirty, 0, sizeof(s->asid_dirty));
+    s->df_flushes++;
     return SEV_PSP_OK;
 }
 
@@ -391,7 +392,9 @@ static uint32_t check_guest(SevPspState *s, const SevPspCommand *cmd,
     return SEV_PSP_OK;
 }
 
-static uint32_t run(SevPspState *s, const SevPspCommand *cmd, hwaddr pa)
+/* @handle: of the guest that the command names, or has made. */
+static uint32_t run(SevPspState *s, const SevPspCommand *cmd, hwaddr pa,
+                    uint32_t *handle)
 {
     uint8_t buf[CMD_BUF_MAX];
     SevPspGuest *g;
@@ -408,11 +411,17 @@ static uint32_t run(SevPspState *s, const SevPspCommand *cmd, hwaddr pa)
                      !sev_psp_read(s, pa, buf, cmd->len))) {
         return SEV_PSP_INVALID_ADDRESS;
     }
+    *handle = cmd->gstates ? ldl_le_p(buf) : 0;
     ret = check_guest(s, cmd, buf, &g);
     if (ret != SEV_PSP_OK) {
         return ret;
     }
+    s->key = g ? g->key : NULL;
     ret = cmd->fn(s, g, buf);
+    s->key = NULL;
+    if (cmd->fn == sev_psp_launch_start) {
+        *handle = ldl_le_p(buf);
+    }
     /* Also after a failure: that is how a needed length is reported. */
     if (cmd->out && !sev_psp_write(s, pa, buf, cmd->len)) {
         return SEV_PSP_INVALID_ADDRESS;
@@ -423,16 +432,19 @@ static uint32_t run(SevPspState *s, const SevPspCommand *cmd, hwaddr pa)
 uint32_t sev_psp_run_command(SevPspState *s, uint32_t id, uint64_t buf_pa)
 {
     const SevPspCommand *cmd = find_command(id);
+    SevPspLogEntry entry = { .id = id, .name = cmd ? cmd->name : "unknown" };
     uint32_t ret;
 
-    trace_sev_psp_cmd(id, cmd ? cmd->name : "unknown", buf_pa, s->state);
+    trace_sev_psp_cmd(id, entry.name, buf_pa, s->state);
     if (cmd) {
-        ret = run(s, cmd, sev_psp_pa(buf_pa));
+        ret = run(s, cmd, sev_psp_pa(buf_pa), &entry.handle);
     } else {
         qemu_log_mask(LOG_GUEST_ERROR, "sev-psp: unknown command 0x%" PRIx32
                       "\n", id);
         ret = SEV_PSP_INVALID_COMMAND;
     }
-    trace_sev_psp_cmd_done(id, cmd ? cmd->name : "unknown", ret, s->state);
+    trace_sev_psp_cmd_done(id, entry.name, ret, s->state);
+    entry.status = ret;
+    sev_psp_log_add(s, &entry);
     return ret;
 }

@@ -202,6 +202,7 @@ uint32_t sev_psp_launch_start(SevPspState *s, SevPspGuest *unused, void *buf)
     g->ld = g_checksum_new(G_CHECKSUM_SHA256);
     g->policy = le32_to_cpu(c->policy);
     g->handle = new_handle(s);
+    sev_enc_key_name(g->key, g->handle);
     g_hash_table_insert(s->guests, GUINT_TO_POINTER(g->handle), g);
     set_guest_state(g, SEV_PSP_GUEST_LUPDATE);
     sev_psp_set_state(s, SEV_PSP_WORKING);

@@ -24,6 +24,7 @@
 #define SEV_PSP_ID_LEN          64
 #define SEV_PSP_GRANULE         SEV_CIPHER_BLOCK
 #define SEV_PSP_SECRET_MAX      (16 * 1024)
+#define SEV_PSP_LOG_LEN         256
 
 /* Status codes of the SEV API, as the mailbox reports them. */
 enum {
@@ -79,6 +80,17 @@ typedef struct SevPspGuest {
     uint8_t measure[SEV_PSP_DIGEST_LEN];    /* valid from LSECRET on */
 } SevPspGuest;
 
+/* A command that was run. */
+typedef struct SevPspLogEntry {
+    uint64_t number;                        /* from 0 on */
+    int64_t time;                           /* of the virtual clock, in ns */
+    uint32_t id;
+    const char *name;                       /* static */
+    uint32_t handle;                        /* 0: not about one guest */
+    uint32_t status;
+    SevPspPlatformState state;              /* after it */
+} SevPspLogEntry;
+
 struct SevPspState {
     PCIDevice parent_obj;
     MemoryRegion regs;
@@ -89,6 +101,7 @@ struct SevPspState {
     char *enc;
     char *debug_key_hex;
     bool paranoid;
+    char *coherency;
     char *tek_hex;
     char *tik_hex;
     char *chip_id_hex;
@@ -98,6 +111,7 @@ struct SevPspState {
     uint32_t max_guests;
     uint64_t busy_ns;
     bool encrypts;                          /* enc=xts */
+    bool strict;                            /* coherency=strict */
     uint8_t debug_key[SEV_CIPHER_KEY_LEN];
     uint8_t tek[SEV_PSP_KEY_LEN];
     uint8_t tik[SEV_PSP_KEY_LEN];
@@ -112,6 +126,7 @@ struct SevPspState {
     /* the command that is being executed, latched when it was written */
     bool busy;
     uint64_t busy_buf;
+    SevEncKey *key;                         /* of its guest, NULL: none */
 
     /* SEV firmware state */
     SevPspPlatformState state;
@@ -119,7 +134,21 @@ struct SevPspState {
     uint32_t last_handle;
     uint32_t asid_owner[SEV_EMU_NR_ASIDS];  /* handle, 0: free */
     bool asid_dirty[SEV_EMU_NR_ASIDS];      /* unusable until DF_FLUSH */
+
+    /* what was done, since the machine started */
+    uint64_t df_flushes;
+    SevPspLogEntry log[SEV_PSP_LOG_LEN];
+    uint64_t log_nr;                        /* of all commands */
 };
+
+/* sev-psp-log.c: number, time and state of an entry are filled in. */
+void sev_psp_log_add(SevPspState *s, const SevPspLogEntry *entry);
+/* Entries [first, log_nr) can be read. */
+uint64_t sev_psp_log_first(const SevPspState *s);
+const SevPspLogEntry *sev_psp_log_get(const SevPspState *s, uint64_t number);
+
+/* sev-psp-counters.c: false: there is no such counter. */
+bool sev_psp_counter_read(SevPspState *s, hwaddr addr, uint32_t *val);
 
 /* sev-psp-cmd.c */
 uint32_t sev_psp_run_command(SevPspState *s, uint32_t id, uint64_t buf_pa);

@@ -106,8 +106,10 @@ static uint64_t sev_psp_mmio_read(void *opaque, hwaddr addr, unsigned size)
         val = s->buf_hi;
         break;
     default:
-        qemu_log_mask(LOG_GUEST_ERROR, "sev-psp: read of unknown register 0x%"
-                      HWADDR_PRIx "\n", addr);
+        if (!sev_psp_counter_read(s, addr, &val)) {
+            qemu_log_mask(LOG_GUEST_ERROR, "sev-psp: read of unknown register"
+                          " 0x%" HWADDR_PRIx "\n", addr);
+        }
         break;
     }
     trace_sev_psp_mmio_read(addr, val);
@@ -166,6 +168,7 @@ static void sev_psp_reset(DeviceState *dev)
     s->inten = s->intsts = 0;
     s->cmdresp = s->buf_lo = s->buf_hi = 0;
     sev_psp_reset_firmware(s);
+    sev_enc_reset();
 }
 
 /* Fills @out from a hex string of exactly its length, or leaves it as it is. */
@@ -210,9 +213,32 @@ static bool sev_psp_check_encryption(SevPspState *s, Error **errp)
     return true;
 }
 
+static bool sev_psp_check_coherency(SevPspState *s, Error **errp)
+{
+    const char *problem = NULL;
+    SevEmuParams params;
+
+    s->strict = s->coherency && !strcmp(s->coherency, "strict");
+    if (s->coherency && !s->strict && strcmp(s->coherency, "eager")) {
+        problem = "is not supported: eager or strict";
+    } else if (s->strict && !s->encrypts) {
+        problem = "needs enc=xts";
+    } else if (s->strict && s->paranoid) {
+        problem = "and paranoid=on exclude each other";
+    } else if (s->strict && sev_emu_params(&params) && params.coherent) {
+        problem = "models CPUs without sme-coherent=on";
+    }
+    if (problem) {
+        error_setg(errp, "sev-psp: coherency=%s %s", s->coherency, problem);
+        return false;
+    }
+    return true;
+}
+
 static bool sev_psp_check_properties(SevPspState *s, Error **errp)
 {
-    if (!sev_psp_check_encryption(s, errp)) {
+    if (!sev_psp_check_encryption(s, errp) ||
+        !sev_psp_check_coherency(s, errp)) {
         return false;
     }
     if (s->max_guests < 1 || s->max_guests > SEV_PSP_GUESTS_LIMIT) {
@@ -250,6 +276,9 @@ static void sev_psp_realize(PCIDevice *pdev, Error **errp)
     }
     if (s->encrypts && !sev_enc_enable(OBJECT(s), s->paranoid, errp)) {
         return;
+    }
+    if (s->strict) {
+        sev_enc_enable_strict();
     }
     error_setg(&s->migration_blocker, "The guest contexts and keys of a "
                TYPE_SEV_PSP " device cannot be migrated");
@@ -324,6 +353,7 @@ static Property sev_psp_properties[] = {
     DEFINE_PROP_UINT8("api-major", SevPspState, api_major, 1),
     DEFINE_PROP_UINT8("api-minor", SevPspState, api_minor, 55),
     DEFINE_PROP_UINT8("build", SevPspState, build, 24),
+    DEFINE_PROP_STRING("coherency", SevPspState, coherency),
     DEFINE_PROP_STRING("tek", SevPspState, tek_hex),
     DEFINE_PROP_STRING("tik", SevPspState, tik_hex),
     DEFINE_PROP_STRING("chip-id", SevPspState, chip_id_hex),
@@ -352,6 +382,9 @@ static void sev_psp_class_init(ObjectClass *klass, void *data)
         "the memory key of all guests, 64 hexadecimal digits");
     object_class_property_set_description(klass, "paranoid",
         "forget all plain text at each exit of a guest (slow)");
+    object_class_property_set_description(klass, "coherency",
+        "eager, or strict: dirty lines stay in caches, missing flushes are"
+        " reported");
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

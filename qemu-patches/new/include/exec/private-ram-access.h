@@ -30,8 +30,20 @@
 #include "exec/memattrs.h"
 #include "qemu/typedefs.h"
 
-/* Some block has, or had, a private half. Set once, with the BQL. */
+/*
+ * Some block has, or had, a private half, or somebody observes. Set once, with
+ * the BQL.
+ */
 extern bool private_ram_in_use;
+
+/*
+ * Somebody who looks at all accesses to RAM by address spaces, private or not,
+ * right before them, and at mappings when they end. At most one, for good, set
+ * before the machine runs. Inspection is not shown.
+ */
+typedef void PrivateRAMObserver(AddressSpace *as, MemoryRegion *mr,
+                                hwaddr offset, hwaddr len, bool is_write);
+void private_ram_observe(PrivateRAMObserver *observer);
 
 /* For the functions below alone. */
 bool private_ram_access_begin(AddressSpace *as, MemoryRegion *mr,
@@ -112,7 +124,10 @@ static inline hwaddr private_ram_map_length(MemoryRegion *mr, hwaddr offset,
 void private_ram_unmapped(AddressSpace *as, MemoryRegion *mr, hwaddr offset,
                           hwaddr len, hwaddr access_len, bool is_write);
 
-/* No pointer into a block with a private half is cached: it could not ask. */
+/*
+ * No pointer into a block with a private half is cached: it could not ask. Nor
+ * one into any block while somebody observes.
+ */
 static inline bool private_ram_may_cache(MemoryRegion *mr)
 {
     return likely(!private_ram_in_use) || !private_ram_backs(mr);

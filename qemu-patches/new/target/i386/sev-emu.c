@@ -12,10 +12,9 @@
 #include "qemu/bitmap.h"
 #include "hw/core/cpu.h"
 #include "sysemu/qtest.h"
+#include "sev-count.h"
 #include "sev-emu.h"
 #include "sev-enc.h"
-
-#define SEV_EMU_MAX_CPUS 1024
 
 static uint8_t asid_state[SEV_EMU_NR_ASIDS];
 /* CPUs that have executed WBINVD since the last rearm, by cpu_index. */
@@ -36,10 +35,11 @@ SevEmuAsidState sev_emu_asid_state(uint32_t asid)
 
 void sev_emu_wbinvd_done(CPUState *cs)
 {
+    sev_count_flush(cs, SEV_FLUSH_WBINVD);
     if (cs->cpu_index >= 0 && cs->cpu_index < SEV_EMU_MAX_CPUS) {
         set_bit_atomic(cs->cpu_index, wbinvd_cpus);
     }
-    sev_enc_sync_all();
+    sev_enc_wbinvd(cs);
 }
 
 bool sev_emu_wbinvd_done_on_all(void)

@@ -18,6 +18,8 @@
 
 /* One more than the largest SEV ASID that any configuration can have. */
 #define SEV_EMU_NR_ASIDS 512
+/* CPUs that flushes are noted of. */
+#define SEV_EMU_MAX_CPUS 1024
 
 typedef enum SevEmuAsidState {
     SEV_EMU_ASID_FREE,      /* no guest: VMRUN with it is VMEXIT_INVALID */

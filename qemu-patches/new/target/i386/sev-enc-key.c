@@ -9,6 +9,7 @@
 #include "qapi/error.h"
 #include "sev-emu.h"
 #include "sev-enc-internal.h"
+#include "sev-strict.h"
 
 QemuMutex sev_enc_lock;
 
@@ -46,7 +47,7 @@ SevEncKey *sev_enc_key_ref(SevEncKey *key)
     return key;
 }
 
-static void unref_locked(SevEncKey *key)
+void sev_enc_key_put(SevEncKey *key)
 {
     if (key && !--key->refs) {
         sev_enc_forget_key(key);
@@ -58,7 +59,7 @@ static void unref_locked(SevEncKey *key)
 void sev_enc_key_unref(SevEncKey *key)
 {
     QEMU_LOCK_GUARD(&sev_enc_lock);
-    unref_locked(key);
+    sev_enc_key_put(key);
 }
 
 void sev_enc_bind(uint32_t asid, SevEncKey *key)
@@ -69,7 +70,7 @@ void sev_enc_bind(uint32_t asid, SevEncKey *key)
     }
     if (asid_key[asid]) {
         sev_enc_retire_key(asid_key[asid]);
-        unref_locked(asid_key[asid]);
+        sev_enc_key_put(asid_key[asid]);
     }
     if (key) {
         key->refs++;
@@ -92,9 +93,19 @@ SevEncKey *sev_enc_asid_key(uint32_t asid)
     return nobody;
 }
 
+void sev_enc_key_name(SevEncKey *key, uint32_t handle)
+{
+    if (key && !key->handle) {
+        key->handle = handle;
+    }
+}
+
 void sev_enc_crypt(SevEncKey *key, hwaddr pa, void *buf, size_t len,
                    bool encrypt)
 {
     QEMU_LOCK_GUARD(&sev_enc_lock);
+    if (sev_strict_on) {
+        sev_enc_strict_crypt(key, pa, len, encrypt);
+    }
     sev_cipher_crypt(key->cipher, pa, buf, buf, len, encrypt);
 }

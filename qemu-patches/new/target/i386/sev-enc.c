@@ -1,5 +1,6 @@
 /*
- * Emulated SEV platform: the shadow of memory encryption. See sev-enc.h.
+ * Emulated SEV platform: the shadow of memory encryption. See sev-enc.h, and
+ * sev-strict.h for coherency=strict.
  *
  * A page is named by its number in the machine's RAM block, which the shadow
  * has the same layout as; its physical address is another thing, because RAM
@@ -19,10 +20,11 @@
 #include "hw/i386/x86.h"
 #include "sysemu/tcg.h"
 #include "sev-enc-internal.h"
+#include "sev-strict.h"
 #include "trace.h"
 
 #define PAGE SEV_CIPHER_PAGE
-#define LINE 64             /* what a cache writes at once */
+#define LINE SEV_STRICT_LINE
 #define MAX_CPUS 64         /* bits of SevEncDirty.cpus */
 /* Below, what the guest's host sees depends on the chip set's switches. */
 #define FIRST_PA (1 * MiB)
@@ -33,14 +35,6 @@ typedef struct SevEncPage {
     uint32_t dirty;         /* its place in enc.dirty plus one, 0: clean */
 } SevEncPage;
 QEMU_BUILD_BUG_ON(sizeof(SevEncPage) != 8);
-
-/* A page that CPUs may have written since it was written back last. */
-typedef struct SevEncDirty {
-    uint64_t page;
-    uint64_t cpus;          /* those with a writable TLB entry, by index */
-    SevEncKey *key;
-    uint8_t old[PAGE];      /* what is in RAM, decrypted */
-} SevEncDirty;
 
 static struct {
     bool on;
@@ -57,7 +51,7 @@ static struct {
     SevEncStats stats;
 } enc;
 
-static int64_t page_of(hwaddr pa)
+int64_t sev_enc_page_of(hwaddr pa)
 {
     if (pa < FIRST_PA) {
         return -1;
@@ -71,7 +65,17 @@ static int64_t page_of(hwaddr pa)
     return -1;
 }
 
-static hwaddr pa_of(uint64_t page)
+uint64_t sev_enc_pages(void)
+{
+    return enc.pages;
+}
+
+bool sev_enc_is_ram(MemoryRegion *mr)
+{
+    return memory_region_get_ram_addr(mr) == enc.raw_addr;
+}
+
+hwaddr sev_enc_pa_of(uint64_t page)
 {
     uint64_t offset = page * PAGE;
 
@@ -103,55 +107,99 @@ static void copy_changed_lines(uint8_t *raw, const uint8_t *crypted,
     }
 }
 
-static void write_back(SevEncDirty *d)
+bool sev_enc_is_stale(const SevEncDirty *d)
+{
+    return memcmp(enc.plain + d->page * PAGE, d->old, PAGE);
+}
+
+void sev_enc_write_back(SevEncDirty *d)
 {
     const uint8_t *plain = enc.plain + d->page * PAGE;
     uint8_t crypted[PAGE];
 
-    if (!memcmp(plain, d->old, PAGE)) {
+    if (!sev_enc_is_stale(d)) {
         return;
     }
     if (raw_changed(d->page)) {
         enc.stats.conflicts++;
-        trace_sev_enc_conflict(pa_of(d->page), d->key->id);
+        trace_sev_enc_conflict(sev_enc_pa_of(d->page), d->key->id);
+        if (sev_strict_on) {
+            /* A device that has a pointer, and said nothing. */
+            sev_enc_report_stale(d, SEV_STRICT_DMA_WRITE, NULL, 0);
+        }
     }
-    sev_cipher_crypt(d->key->cipher, pa_of(d->page), plain, crypted, PAGE,
-                     true);
+    sev_cipher_crypt(d->key->cipher, sev_enc_pa_of(d->page), plain, crypted,
+                     PAGE, true);
     forget_code(enc.raw_addr + d->page * PAGE);
     copy_changed_lines(enc.raw + d->page * PAGE, crypted, plain, d->old);
     memcpy(d->old, plain, PAGE);
     enc.stats.write_backs++;
-    trace_sev_enc_write_back(pa_of(d->page), d->key->id);
+    d->key->write_backs++;
+    trace_sev_enc_write_back(sev_enc_pa_of(d->page), d->key->id);
 }
 
-static SevEncDirty *dirty_at(unsigned i)
+void sev_enc_write_back_line(SevEncDirty *d, unsigned offset)
+{
+    const uint8_t *plain = enc.plain + d->page * PAGE + offset;
+    uint8_t crypted[LINE];
+
+    if (!memcmp(plain, d->old + offset, LINE)) {
+        return;
+    }
+    sev_cipher_crypt(d->key->cipher, sev_enc_pa_of(d->page) + offset, plain,
+                     crypted, LINE, true);
+    forget_code(enc.raw_addr + d->page * PAGE);
+    memcpy(enc.raw + d->page * PAGE + offset, crypted, LINE);
+    memcpy(d->old + offset, plain, LINE);
+}
+
+unsigned sev_enc_nr_dirty(void)
+{
+    return qatomic_read(&enc.nr_dirty);
+}
+
+SevEncDirty *sev_enc_dirty_at(unsigned i)
 {
     return g_ptr_array_index(enc.dirty, i);
 }
 
-/* No CPU may write to it any more; its struct waits for another page. */
-static void make_clean(SevEncDirty *d)
+SevEncDirty *sev_enc_dirty_of(uint64_t page)
+{
+    unsigned at = enc.page[page].dirty;
+
+    return at ? sev_enc_dirty_at(at - 1) : NULL;
+}
+
+void sev_enc_make_clean(SevEncDirty *d)
 {
     unsigned at = enc.page[d->page].dirty - 1;
-    SevEncDirty *last = dirty_at(--enc.nr_dirty);
+    SevEncDirty *last = sev_enc_dirty_at(--enc.nr_dirty);
 
     g_ptr_array_index(enc.dirty, at) = last;
     g_ptr_array_index(enc.dirty, enc.nr_dirty) = d;
     enc.page[last->page].dirty = at + 1;
     enc.page[d->page].dirty = 0;
+    sev_enc_key_put(d->key);
 }
 
-static SevEncDirty *make_dirty(uint64_t page, SevEncKey *key)
+static SevEncDirty *make_dirty(uint64_t page, SevEncKey *key, uint32_t asid)
 {
     SevEncDirty *d;
 
+    if (sev_strict_on) {
+        /* Who uses it next is seen. */
+        sev_strict_unmap(page);
+    }
     if (enc.nr_dirty == enc.dirty->len) {
         g_ptr_array_add(enc.dirty, g_new(SevEncDirty, 1));
     }
-    d = dirty_at(enc.nr_dirty++);
+    d = sev_enc_dirty_at(enc.nr_dirty++);
     d->page = page;
     d->cpus = 0;
     d->key = key;
+    key->refs++;
+    d->asid = asid;
+    d->reported = false;
     memcpy(d->old, enc.plain + page * PAGE, PAGE);
     enc.page[page].dirty = enc.nr_dirty;
     return d;
@@ -174,12 +222,11 @@ static void flush_cpus(uint64_t mask)
     }
 }
 
-/* Write a page back and have the next write to it seen. */
-static void retire_page(SevEncDirty *d)
+void sev_enc_retire(SevEncDirty *d)
 {
-    write_back(d);
+    sev_enc_write_back(d);
     flush_cpus(d->cpus);
-    make_clean(d);
+    sev_enc_make_clean(d);
 }
 
 static void load_page(uint64_t page, SevEncKey *key)
@@ -191,25 +238,35 @@ static void load_page(uint64_t page, SevEncKey *key)
     cpu_physical_memory_test_and_clear_dirty(enc.raw_addr + page * PAGE, PAGE,
                                              DIRTY_MEMORY_VGA);
     forget_code(enc.plain_addr + page * PAGE);
-    sev_cipher_crypt(key->cipher, pa_of(page), enc.raw + page * PAGE, plain,
-                     PAGE, false);
+    sev_cipher_crypt(key->cipher, sev_enc_pa_of(page), enc.raw + page * PAGE,
+                     plain, PAGE, false);
     if (enc.paranoid && !p->key) {
         g_array_append_val(enc.filled, page);
     }
     p->key = key->id;
     enc.stats.fills++;
-    trace_sev_enc_fill(pa_of(page), key->id);
+    trace_sev_enc_fill(sev_enc_pa_of(page), key->id);
+}
+
+void sev_enc_discard(SevEncDirty *d)
+{
+    enc.page[d->page].key = 0;
+    flush_cpus(UINT64_MAX);
+    sev_enc_make_clean(d);
 }
 
 /* Make the shadow's page what RAM is under @key. */
-static void refresh(uint64_t page, SevEncKey *key)
+static void refresh(CPUX86State *env, uint64_t page, SevEncKey *key)
 {
     SevEncPage *p = &enc.page[page];
-    SevEncDirty *d = p->dirty ? dirty_at(p->dirty - 1) : NULL;
+    SevEncDirty *d = p->dirty ? sev_enc_dirty_at(p->dirty - 1) : NULL;
 
     if (p->key != key->id) {
-        if (d) {
-            retire_page(d);
+        if (d && sev_strict_on) {
+            sev_enc_used_by_other(page, SEV_STRICT_PRIVATE, env_cpu(env),
+                                  env->sev_host.guest_asid);
+        } else if (d) {
+            sev_enc_retire(d);
         }
         if (p->key) {
             /* Who has it mapped under the other key loses it. */
@@ -218,7 +275,7 @@ static void refresh(uint64_t page, SevEncKey *key)
         load_page(page, key);
     } else if (raw_changed(page)) {
         if (d) {
-            write_back(d);
+            sev_enc_write_back(d);
         }
         load_page(page, key);
         if (d) {
@@ -235,19 +292,33 @@ static bool access_page(CPUX86State *env, uint64_t page, bool store)
     uint64_t cpu = cpu_bit(env_cpu(env));
     SevEncDirty *d;
 
-    refresh(page, key);
-    if (store) {
-        d = p->dirty ? dirty_at(p->dirty - 1) : make_dirty(page, key);
-        d->cpus |= cpu;
+    if (sev_strict_on) {
+        sev_strict_encrypted(page, UINT64_MAX, (SevStrictReport) {
+            .pa = sev_enc_pa_of(page),
+            .asid = env->sev_host.guest_asid,
+            .handle = key->handle,
+            .use = SEV_STRICT_PRIVATE,
+            .user_cpu = env_cpu(env)->cpu_index,
+            .user_asid = env->sev_host.guest_asid,
+        });
     }
-    return p->dirty && dirty_at(p->dirty - 1)->cpus & cpu;
+    refresh(env, page, key);
+    if (store) {
+        d = p->dirty ? sev_enc_dirty_at(p->dirty - 1)
+                     : make_dirty(page, key, env->sev_host.guest_asid);
+        d->cpus |= cpu;
+        d->last_cpu = env_cpu(env)->cpu_index;
+    }
+    return p->dirty && sev_enc_dirty_at(p->dirty - 1)->cpus & cpu;
 }
 
 /* The guest is about to see RAM itself: no later write-back may undo that. */
 static void access_shared(uint64_t page)
 {
-    if (enc.page[page].dirty) {
-        retire_page(dirty_at(enc.page[page].dirty - 1));
+    SevEncDirty *d = sev_enc_dirty_of(page);
+
+    if (d) {
+        sev_enc_retire(d);
     }
 }
 
@@ -257,9 +328,13 @@ bool sev_enc_fill(CPUX86State *env, hwaddr pa, bool private,
     int64_t page;
 
     if (!enc.on || !env->sev_host.guest_asid || mmu_idx == MMU_PHYS_IDX) {
+        if (unlikely(sev_strict_on)) {
+            QEMU_LOCK_GUARD(&sev_enc_lock);
+            sev_enc_strict_fill(env, pa, type, mmu_idx, prot);
+        }
         return false;
     }
-    page = page_of(pa);
+    page = sev_enc_page_of(pa);
     if (page < 0) {
         if (private && mmu_idx != MMU_NESTED_IDX) {
             qemu_log_mask(LOG_GUEST_ERROR, "SEV: private access to 0x%"
@@ -273,7 +348,11 @@ bool sev_enc_fill(CPUX86State *env, hwaddr pa, bool private,
     }
     QEMU_LOCK_GUARD(&sev_enc_lock);
     if (!private && type != MMU_INST_FETCH) {
-        access_shared(page);
+        if (sev_strict_on) {
+            sev_enc_strict_fill(env, pa, type, mmu_idx, prot);
+        } else {
+            access_shared(page);
+        }
         *prot &= ~PAGE_EXEC;
         return false;
     }
@@ -288,7 +367,7 @@ bool sev_enc_fill(CPUX86State *env, hwaddr pa, bool private,
 
 void sev_enc_walk(CPUX86State *env, hwaddr pa, MMUAccessType type)
 {
-    int64_t page = page_of(pa);
+    int64_t page = sev_enc_page_of(pa);
 
     assert(page >= 0);
     QEMU_LOCK_GUARD(&sev_enc_lock);
@@ -328,17 +407,21 @@ void sev_enc_leave(CPUX86State *env)
         return;
     }
     tlb_flush(cs);
+    if (sev_strict_on) {
+        /* Leaving a guest flushes no cache. */
+        return;
+    }
     QEMU_LOCK_GUARD(&sev_enc_lock);
     for (int i = (int)enc.nr_dirty - 1; i >= 0; i--) {
-        SevEncDirty *d = dirty_at(i);
+        SevEncDirty *d = sev_enc_dirty_at(i);
 
         if (!(d->cpus & cpu_bit(cs))) {
             continue;
         }
-        write_back(d);
+        sev_enc_write_back(d);
         d->cpus &= ~cpu_bit(cs);
         if (!d->cpus) {
-            make_clean(d);
+            sev_enc_make_clean(d);
         }
     }
     if (enc.paranoid && !another_cpu_in_guest(cs)) {
@@ -346,34 +429,12 @@ void sev_enc_leave(CPUX86State *env)
     }
 }
 
-void sev_enc_sync(hwaddr pa, uint64_t len)
-{
-    if (!enc.on) {
-        return;
-    }
-    QEMU_LOCK_GUARD(&sev_enc_lock);
-    for (hwaddr at = pa & -PAGE; enc.nr_dirty && at < pa + len; at += PAGE) {
-        int64_t page = page_of(at);
-
-        if (page >= 0) {
-            access_shared(page);
-        }
-    }
-}
-
-void sev_enc_sync_all(void)
-{
-    QEMU_LOCK_GUARD(&sev_enc_lock);
-    for (unsigned i = 0; i < enc.nr_dirty; i++) {
-        write_back(dirty_at(i));
-    }
-}
-
 void sev_enc_retire_key(SevEncKey *key)
 {
-    for (int i = (int)enc.nr_dirty - 1; i >= 0; i--) {
-        if (dirty_at(i)->key == key) {
-            retire_page(dirty_at(i));
+    /* Strict: its lines stay, as those of an ASID that is not flushed. */
+    for (int i = (int)enc.nr_dirty - 1; i >= 0 && !sev_strict_on; i--) {
+        if (sev_enc_dirty_at(i)->key == key) {
+            sev_enc_retire(sev_enc_dirty_at(i));
         }
     }
     /* Nor may anybody go on reading. */
@@ -411,6 +472,25 @@ SevEncStats sev_enc_stats(void)
 {
     QEMU_LOCK_GUARD(&sev_enc_lock);
     return enc.stats;
+}
+
+SevEncKeyStats sev_enc_key_stats(const SevEncKey *key)
+{
+    SevEncKeyStats stats = { 0 };
+
+    QEMU_LOCK_GUARD(&sev_enc_lock);
+    if (!key) {
+        return stats;
+    }
+    stats.write_backs = key->write_backs;
+    stats.stale = key->stale;
+    for (uint64_t i = 0; i < enc.pages; i++) {
+        stats.pages += enc.page[i].key == key->id;
+    }
+    for (unsigned i = 0; i < enc.nr_dirty; i++) {
+        stats.dirty += sev_enc_dirty_at(i)->key == key;
+    }
+    return stats;
 }
 
 MemoryRegion *sev_enc_memory(void)

@@ -42,20 +42,40 @@ typedef struct SevEncKey SevEncKey;
  * not filled again, cannot go unnoticed.
  */
 bool sev_enc_enable(Object *owner, bool paranoid, Error **errp);
+/*
+ * Then, instead of @paranoid: nothing is written back before something flushes
+ * it, and missing flushes are reported (sev-strict.h).
+ */
+void sev_enc_enable_strict(void);
 
 /* NULL: the library refuses the key. A new key has one reference. */
 SevEncKey *sev_enc_key_new(const uint8_t key[SEV_CIPHER_KEY_LEN]);
 SevEncKey *sev_enc_key_ref(SevEncKey *key);
 void sev_enc_key_unref(SevEncKey *key);
+/* For reports: the guest that @key was made for. */
+void sev_enc_key_name(SevEncKey *key, uint32_t handle);
 /* Guests with this ASID use @key from now on; NULL: a key that nobody has. */
 void sev_enc_bind(uint32_t asid, SevEncKey *key);
 /* For the secure processor: @buf is what is or will be at [pa, pa + len). */
 void sev_enc_crypt(SevEncKey *key, hwaddr pa, void *buf, size_t len,
                    bool encrypt);
 
-/* RAM at [pa, pa + len) is up to date when this returns. */
-void sev_enc_sync(hwaddr pa, uint64_t len);
-void sev_enc_sync_all(void);
+/*
+ * The secure processor is about to access [pa, pa + len), for a guest with
+ * @key or for none (NULL). RAM is up to date when this returns, unless the
+ * host had to flush and did not.
+ */
+void sev_enc_sync(SevEncKey *key, hwaddr pa, uint64_t len, bool is_write);
+/* WBINVD of a host's CPU. */
+void sev_enc_wbinvd(CPUState *cs);
+/* The machine is reset: no cache holds anything. */
+void sev_enc_reset(void);
+/* VM_PAGE_FLUSH: the page at @pa, under the key of @asid. */
+void sev_enc_flush_page(hwaddr pa, uint32_t asid);
+/* Strict: a guest has lines of the page at @pa that are not flushed. */
+bool sev_enc_has_lines(hwaddr pa);
+/* CLFLUSH, under the key of the guest that runs on this CPU if @private. */
+void sev_enc_flush_line(CPUX86State *env, hwaddr pa, bool private);
 
 /* Numbers since the machine started. */
 typedef struct SevEncStats {
@@ -64,6 +84,15 @@ typedef struct SevEncStats {
     uint64_t conflicts;     /* RAM written while the shadow was too */
 } SevEncStats;
 SevEncStats sev_enc_stats(void);
+
+/* Of one key, NULL: zeroes. */
+typedef struct SevEncKeyStats {
+    uint64_t pages;         /* in the shadow now */
+    uint64_t dirty;         /* of these, maybe newer there than in RAM */
+    uint64_t write_backs;   /* pages encrypted since the key was made */
+    uint64_t stale;         /* reports of coherency=strict about its lines */
+} SevEncKeyStats;
+SevEncKeyStats sev_enc_key_stats(const SevEncKey *key);
 
 /* The root of the address space SEV_ENC_ASIDX, the same for all CPUs. */
 MemoryRegion *sev_enc_memory(void);

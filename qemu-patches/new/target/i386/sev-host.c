@@ -12,8 +12,10 @@
 #include "cpu.h"
 #include "exec/exec-all.h"
 #include "migration/vmstate.h"
+#include "sev-count.h"
 #include "sev-emu.h"
 #include "sev-enc.h"
+#include "sev-strict.h"
 #include "svm.h"
 
 /* CPUID 0x8000001F EAX. */
@@ -125,8 +127,36 @@ bool sev_host_rdmsr(CPUX86State *env, uint32_t msr, uint64_t *val)
     }
 }
 
+/* Where @addr is and whether under a guest's key; false: not mapped. */
+static bool find_page(CPUX86State *env, target_ulong addr, hwaddr *pa,
+                      bool *private)
+{
+    CPUTLBEntryFull *full;
+    void *host;
+    int flags;
+
+    sev_strict_probing = true;
+    flags = probe_access_full(env, addr, MMU_DATA_LOAD,
+                              cpu_mmu_index(env, false), true, &host, &full,
+                              0);
+    sev_strict_probing = false;
+    if (flags & TLB_INVALID_MASK) {
+        return false;
+    }
+    *pa = full->phys_addr | (addr & ~TARGET_PAGE_MASK);
+    *private = full->attrs.target_tlb_bit0;
+    if (!*private && sev_enc_has_lines(*pa)) {
+        /* An access by this TLB entry would not be seen. */
+        tlb_flush_page(env_cpu(env), addr);
+    }
+    return true;
+}
+
 bool sev_host_wrmsr(CPUX86State *env, uint32_t msr, uint64_t val)
 {
+    bool private;
+    hwaddr pa;
+
     if (!env_archcpu(env)->sev_host.enabled) {
         return false;
     }
@@ -140,12 +170,30 @@ bool sev_host_wrmsr(CPUX86State *env, uint32_t msr, uint64_t val)
         env->sev_host.hwcr = val | (env->sev_host.hwcr & HWCR_SMMLOCK);
         return true;
     case MSR_AMD64_VM_PAGE_FLUSH:
-        /* Whatever page it names: what is up to date stays so. */
-        sev_enc_sync_all();
+        /* A page of the host's addresses, and an ASID in its offset. */
+        if (find_page(env, val, &pa, &private)) {
+            sev_enc_flush_page(pa, val & ~TARGET_PAGE_MASK);
+        }
         env->sev_host.page_flushes++;
+        sev_count_flush(env_cpu(env), SEV_FLUSH_PAGE);
         return true;
     default:
         return false;
+    }
+}
+
+void sev_host_clflush(CPUX86State *env, uint64_t addr)
+{
+    bool private;
+    hwaddr pa;
+
+    if (env->sev_host.guest_asid) {
+        sev_count_flush(env_cpu(env), SEV_FLUSH_GUEST_LINE);
+    } else if (!(env->hflags & HF_GUEST_MASK)) {
+        sev_count_flush(env_cpu(env), SEV_FLUSH_LINE);
+    }
+    if (sev_strict_on && find_page(env, addr, &pa, &private)) {
+        sev_enc_flush_line(env, pa, private);
     }
 }
 

@@ -77,6 +77,8 @@ void sev_host_vmexit(struct CPUArchState *env);
  */
 bool sev_host_private(const struct CPUArchState *env, bool pae, bool cbit_set);
 extern const struct VMStateDescription vmstate_sev_host;
+/* CLFLUSH and its like, at a virtual address. */
+void sev_host_clflush(struct CPUArchState *env, uint64_t addr);
 /* SEV_STATUS answers a guest without an exit, whatever the permission map. */
 bool sev_host_rdmsr_unintercepted(struct CPUArchState *env, uint32_t msr,
                                   uint64_t *val);

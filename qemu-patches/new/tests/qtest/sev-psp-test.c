@@ -246,6 +246,14 @@ static void test_options(void)
     refused("-device sev-psp,enc=xts,debug-key=00", "debug-key needs 64");
     refused("-device sev-psp,enc=none,debug-key=00", "need enc=xts");
     refused("-device sev-psp,enc=none,paranoid=on", "need enc=xts");
+    refused("-device sev-psp,coherency=lazy", "eager or strict");
+    refused("-device sev-psp,coherency=strict", "needs enc=xts");
+    refused("-device sev-psp,coherency=strict,enc=none", "needs enc=xts");
+    refused("-device sev-psp,enc=xts,paranoid=on,coherency=strict",
+            "exclude each other");
+    refused("-cpu EPYC,svm=on,npt=on,phys-bits=48,sev-host=on,sme-coherent=on"
+            " -device sev-psp,enc=xts,coherency=strict",
+            "without sme-coherent=on");
     refused("-device sev-psp -device sev-psp", "at most one sev-psp");
     refused("-device sev-psp,max-guests=0", "from 1 to 4096");
     refused("-device sev-psp,max-guests=4097", "from 1 to 4096");
@@ -285,5 +293,6 @@ int main(int argc, char **argv)
     add_guest_tests();
     add_launch_tests();
     add_encryption_tests();
+    add_monitor_tests();
     return g_test_run();
 }

@@ -114,5 +114,6 @@ void add_platform_tests(void);
 void add_guest_tests(void);
 void add_launch_tests(void);
 void add_encryption_tests(void);
+void add_monitor_tests(void);
 
 #endif

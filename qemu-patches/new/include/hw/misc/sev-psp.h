@@ -27,6 +27,31 @@ OBJECT_DECLARE_SIMPLE_TYPE(SevPspState, SEV_PSP)
 #define SEV_PSP_REG_CMDBUF_HI   0x109e4
 #define SEV_PSP_REG_FEATURE     0x109fc
 
+/*
+ * Not of the real part: a window of counters of 64 bits, lower half first,
+ * behind a number that says it is there.
+ */
+#define SEV_PSP_REG_COUNTERS    0x1f000
+#define SEV_PSP_COUNTERS_MAGIC  0x31564553
+#define SEV_PSP_REG_COUNTER(n)  (SEV_PSP_REG_COUNTERS + 8 + 8 * (n))
+enum {
+    SEV_PSP_COUNTER_WBINVD,
+    SEV_PSP_COUNTER_CLFLUSH,
+    SEV_PSP_COUNTER_GUEST_CLFLUSH,
+    SEV_PSP_COUNTER_PAGE_FLUSH,
+    SEV_PSP_COUNTER_DF_FLUSH,
+    SEV_PSP_COUNTER_WRITE_BACKS,
+    SEV_PSP_COUNTER_STRICT,         /* 1: coherency=strict */
+    SEV_PSP_COUNTER_VIOLATIONS,
+    /*
+     * The last violation: address of the page; its use (a byte), whose lines
+     * (a byte, 1: the host's), ASID (16 bits) and handle (32 bits).
+     */
+    SEV_PSP_COUNTER_LAST_ADDRESS,
+    SEV_PSP_COUNTER_LAST_WHAT,
+    SEV_PSP_COUNTER_NR,
+};
+
 #define SEV_PSP_FEATURE_SEV     (1U << 0)
 #define SEV_PSP_INT_CMD_DONE    (1U << 1)
 #define SEV_PSP_CMDRESP_IOC     (1U << 0)

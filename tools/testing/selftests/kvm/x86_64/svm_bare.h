@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the parts of svm_bare share, programs without an operating system that test SVM and the
- * registers around it on the processor itself: svm_bare.c, svm_bare_sev.c and svm_bare_nosev.c, the
+ * registers around it on the processor itself: svm_bare.c and svm_bare_{sev,nosev,strict}.c, the
  * tests, each a program; svm_bare_lib.c, what they need; svm_bare_psp.c, the secure processor;
  * svm_bare_entry.S, where host, guests and events begin.
  *
@@ -205,14 +205,21 @@ int psp_find(void);
 /* Execute a command without an interrupt; its status. */
 u32 psp_command(u32 command, void *buffer);
 
+/* One of the machine's own counters. */
+u64 psp_counter(int index);
+
 #define PSP_INIT		0x001
 #define PSP_SHUTDOWN		0x002
 #define PSP_STATUS		0x004
 #define PSP_DF_FLUSH		0x00a
+#define PSP_DECOMMISSION	0x020
 #define PSP_ACTIVATE		0x021
+#define PSP_DEACTIVATE		0x022
 #define PSP_LAUNCH_START	0x030
+#define PSP_LAUNCH_UPDATE_DATA	0x031
 #define PSP_LAUNCH_MEASURE	0x033
 #define PSP_LAUNCH_FINISH	0x035
+#define PSP_DBG_DECRYPT		0x060
 
 #define PSP_WBINVD_REQUIRED	14
 #define PSP_HW_PLATFORM		19

@@ -16,6 +16,7 @@
 #define PSP_CMDBUF_LO	0x109e0
 #define PSP_CMDBUF_HI	0x109e4
 #define PSP_DONE	(1u << 31)
+#define PSP_COUNTERS	0x1f008
 
 static u64 registers;
 
@@ -44,4 +45,11 @@ u32 psp_command(u32 command, void *buffer)
 		response = *reg(registers + PSP_CMDRESP);
 	while (!(response & PSP_DONE));
 	return response & 0xffff;
+}
+
+u64 psp_counter(int index)
+{
+	u64 at = registers + PSP_COUNTERS + 8 * index;
+
+	return *reg(at) | (u64)*reg(at + 4) << 32;
 }
