@@ -5,6 +5,7 @@
  * Locking: none. The type is fixed when the VM is created, the set of types when the vendor
  * module is loaded.
  */
+#include <linux/error-injection.h>
 #include <linux/kvm_host.h>
 #include <linux/uaccess.h>
 
@@ -85,6 +86,8 @@ restrictedmem_flush_t kvm_arch_private_mem_flush(struct kvm *kvm)
 	return flush_all_caches;
 }
 EXPORT_SYMBOL_GPL(kvm_arch_private_mem_flush);
+/* A test leaves it out, and sees the emulated machine report the pages. The next likewise. */
+ALLOW_ERROR_INJECTION(kvm_arch_private_mem_flush, NULL);
 
 /* The same lines the other way round: what the host wrote must be in memory before the guest writes. */
 bool kvm_arch_private_mem_must_prepare(struct kvm *kvm)
@@ -98,3 +101,4 @@ void kvm_arch_private_mem_prepare(struct page *page)
 	clflush_cache_range(page_address(page), PAGE_SIZE);
 }
 EXPORT_SYMBOL_GPL(kvm_arch_private_mem_prepare);
+ALLOW_ERROR_INJECTION(kvm_arch_private_mem_prepare, ERRNO_NULL);
