@@ -118,11 +118,18 @@ static int host_reads(FIXTURE_DATA(strict) *self, unsigned long pfn)
 
 static bool was_guests(FIXTURE_DATA(strict) *self, uint64_t address)
 {
-	for (unsigned long i = FIRST; i < ALL; i++) {
+	for (unsigned long i = 0; i < ALL; i++) {
 		if (self->pfns[i] && self->pfns[i] * PAGE == address)
 			return true;
 	}
 	return false;
+}
+
+static bool is_asid(uint32_t asid)
+{
+	struct sev_cpu_info info;
+
+	return sev_cpu_info(&info) && asid >= info.min_sev_asid && asid <= info.max_asid;
 }
 
 static const struct sev_vm_config touching = {
@@ -143,21 +150,28 @@ static const struct sev_vm_config touching = {
 #define SKIP_ONE(function)	ASSERT_EQ(0, sev_skip(function, 1))
 #define WAS_SKIPPED()		EXPECT_EQ(1, sev_skipped(1))
 
-/* Each page of the guest is reported when the host reads it, and only once. */
-#define EXPECT_REPORTS(asid_, handle_, first, n) do {			\
-	for (unsigned long i_ = first; i_ < (first) + (n); i_++) {	\
-		struct sev_violation v_;				\
+/*
+ * The host reads all pages that the guest wrote, twice. Some may have got another owner before, who was
+ * reported for it: each page is reported once, one way or the other. So are pages of the image, if they
+ * went too and are used by somebody.
+ */
+#define EXPECT_REPORTS(least, most, handle_) do {			\
+	struct sev_violation v_;					\
+	uint64_t n_;							\
 									\
+	for (unsigned long i_ = FIRST; i_ < ALL; i_++) {		\
 		ASSERT_EQ(0, host_reads(self, self->pfns[i_]));		\
 		ASSERT_EQ(0, host_reads(self, self->pfns[i_]));		\
-		ASSERT_EQ(1, reports(self)) TH_LOG("page %lu", i_);	\
-		v_ = sev_machine_last_violation(&self->machine);	\
-		EXPECT_EQ(self->pfns[i_] * PAGE, v_.address);		\
-		EXPECT_EQ(SEV_USE_HOST_READ, v_.use);			\
-		EXPECT_FALSE(v_.host_lines);				\
-		EXPECT_EQ(asid_, v_.asid);				\
-		EXPECT_EQ(handle_, v_.handle);				\
 	}								\
+	n_ = reports(self);						\
+	EXPECT_LE(least, n_);						\
+	EXPECT_GE(most, n_);						\
+	v_ = sev_machine_last_violation(&self->machine);		\
+	EXPECT_TRUE(was_guests(self, v_.address));			\
+	EXPECT_FALSE(v_.host_lines);					\
+	EXPECT_GE(SEV_USE_HOST_WALK, v_.use);				\
+	EXPECT_EQ(handle_, v_.handle);					\
+	EXPECT_TRUE(is_asid(v_.asid));					\
 } while (0)
 
 #define EXPECT_NO_REPORTS() do {					\
@@ -165,20 +179,6 @@ static const struct sev_vm_config touching = {
 		ASSERT_EQ(0, host_reads(self, self->pfns[i_]));		\
 	EXPECT_EQ(0, reports(self));					\
 } while (0)
-
-static uint32_t asid_of(FIXTURE_DATA(strict) *self)
-{
-	/* The last report is about the guest: ASIDs are nothing that KVM tells. */
-	return sev_machine_last_violation(&self->machine).asid;
-}
-
-/* The harness wants a value that is known before the reports. */
-static bool is_asid(uint32_t asid)
-{
-	struct sev_cpu_info info;
-
-	return sev_cpu_info(&info) && asid >= info.min_sev_asid && asid <= info.max_asid;
-}
 
 TEST_F_TIMEOUT(strict, punched, SEV_TEST_SECONDS)
 {
@@ -189,17 +189,11 @@ TEST_F_TIMEOUT(strict, punched, SEV_TEST_SECONDS)
 
 TEST_F_TIMEOUT(strict, punched_unflushed, SEV_TEST_SECONDS)
 {
-	uint32_t asid;
-
 	BOOT();
 	SKIP_ONE(SEV_SKIP_RECLAIM);
 	ASSERT_EQ(0, pvm_punch(self->vm.file, DATA, PAGES * PAGE));
 	WAS_SKIPPED();
-	ASSERT_EQ(0, host_reads(self, self->pfns[FIRST]));
-	ASSERT_EQ(1, reports(self));
-	asid = asid_of(self);
-	EXPECT_TRUE(is_asid(asid));
-	EXPECT_REPORTS(asid, self->vm.handle, FIRST + 1, PAGES - 1);
+	EXPECT_REPORTS(PAGES, PAGES, self->vm.handle);
 	/* Whatever came of it: a flush ends it. */
 	ASSERT_EQ(0, pvm_punch(self->vm.file, 0, DATA));
 	EXPECT_NO_REPORTS();
@@ -278,9 +272,7 @@ TEST_F_TIMEOUT(strict, slot_unflushed_and_file, SEV_TEST_SECONDS)
 	WAS_SKIPPED();
 	close(self->vm.file);
 	self->vm.file = -1;
-	ASSERT_EQ(0, host_reads(self, self->pfns[FIRST]));
-	ASSERT_EQ(1, reports(self));
-	EXPECT_REPORTS(asid_of(self), self->vm.handle, FIRST + 1, PAGES - 1);
+	EXPECT_REPORTS(PAGES, ALL, self->vm.handle);
 }
 
 static void destroy(FIXTURE_DATA(strict) *self)
@@ -305,10 +297,8 @@ TEST_F_TIMEOUT(strict, vm_unflushed, SEV_TEST_SECONDS)
 	SKIP_ONE(SEV_SKIP_RECLAIM);
 	destroy(self);
 	WAS_SKIPPED();
-	ASSERT_EQ(0, host_reads(self, self->pfns[FIRST]));
-	ASSERT_EQ(1, reports(self));
 	/* The guest is gone, and its name is still known. */
-	EXPECT_REPORTS(asid_of(self), handle, FIRST + 1, PAGES - 1);
+	EXPECT_REPORTS(PAGES, ALL, handle);
 }
 
 static int break_page(unsigned long pfn)
