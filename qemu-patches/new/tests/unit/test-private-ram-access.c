@@ -377,6 +377,54 @@ static void test_refuses(void)
     g_assert(!private_ram_refuses("a dump", NULL));
 }
 
+static struct {
+    unsigned calls;
+    hwaddr offset, len;
+    bool is_write;
+} observed;
+
+static void observe(AddressSpace *as, MemoryRegion *mr, hwaddr offset,
+                    hwaddr len, bool is_write)
+{
+    g_assert(as == &world.as);
+    observed.calls++;
+    observed.offset = offset;
+    observed.len = len;
+    observed.is_write = is_write;
+}
+
+/* RAM of any kind is shown, once an access; inspection is not. The last one. */
+static void test_observer(void)
+{
+    RAMBlock plain = { };
+    MemoryRegion mr = { .ram_block = &plain };
+
+    begin_running(PRIVATE_RAM_STRAY_WARN);
+    g_assert(private_ram_may_cache(&mr));
+    private_ram_observe(observe);
+    g_assert(!private_ram_may_cache(&mr));
+    g_assert(private_ram_may_access(&world.as, &mr, 8, 16, true));
+    g_assert_cmpint(private_ram_accessed(&world.as, &mr, 8, 16, true), ==,
+                    MEMTX_OK);
+    g_assert_cmpuint(observed.calls, ==, 1);
+    g_assert_cmphex(observed.offset, ==, 8);
+    g_assert_cmphex(observed.len, ==, 16);
+    g_assert(observed.is_write);
+    /* A stray access is one. */
+    g_assert(!may_access(PAGE, 1, false));
+    g_assert_cmpuint(observed.calls, ==, 2);
+    g_assert(!observed.is_write);
+    private_ram_unmapped(&world.as, &mr, PAGE, 2 * PAGE, PAGE, false);
+    g_assert_cmpuint(observed.calls, ==, 3);
+    g_assert_cmphex(observed.len, ==, PAGE);
+    {
+        PRIVATE_RAM_INSPECT_GUARD();
+        private_ram_may_access(&world.as, &mr, 0, 1, false);
+    }
+    g_assert_cmpuint(observed.calls, ==, 3);
+    world_end();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -390,5 +438,6 @@ int main(int argc, char **argv)
     g_test_add_func("/private-ram-access/unmap", test_unmap);
     g_test_add_func("/private-ram-access/overtaking", test_overtaking);
     g_test_add_func("/private-ram-access/threads", test_threads);
+    g_test_add_func("/private-ram-access/observer", test_observer);
     return g_test_run();
 }
