@@ -19,7 +19,7 @@ without()
 # QEMU ends with status 1, and one line that matches $1. The bound is for one that is not refused.
 refused()
 {
-	launcher=(timeout -k 5 120 "${launcher[@]}")
+	launcher=(timeout -k 5 60 "${launcher[@]}")
 	vmm_start
 	status=0
 	wait "$pid" || status=$?
