@@ -1,6 +1,8 @@
 /*
  * Emulated SEV platform: a checker of missing cache flushes (coherency=strict).
  *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
  * A part without SME_COHERENT knows a cache line by its address and the key
  * that it was accessed with. Lines of different keys over one address do not
  * know of each other: whoever writes back last wins, at any time later. So two
@@ -25,8 +27,6 @@
  * before the machine runs.
  *
  * Lifetime: made once, and stays.
- *
- * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef TARGET_I386_SEV_STRICT_H
 #define TARGET_I386_SEV_STRICT_H

@@ -60,7 +60,7 @@ static void wbinvd(void)
 	asm volatile("wbinvd" : : : "memory");
 }
 
-static void clflush(u64 at)
+static void flush_line(u64 at)
 {
 	asm volatile("clflush (%0)" : : "r"(at) : "memory");
 }
@@ -68,7 +68,7 @@ static void clflush(u64 at)
 static void flush_page(u64 at, u64 lines)
 {
 	for (u64 i = 0; i < lines; i++)
-		clflush(at + i * LINE);
+		flush_line(at + i * LINE);
 }
 
 /* Reports since the last time; the last one must be of this use. */
@@ -95,19 +95,19 @@ static void guest_writes_two_lines(void)
 {
 	(*word(PRIVATE))++;
 	(*word(PRIVATE + LINE))++;
-	clflush(PRIVATE);
+	flush_line(PRIVATE);
 }
 
 static void guest_writes_and_flushes(void)
 {
 	(*word(PRIVATE))++;
-	clflush(PRIVATE);
+	flush_line(PRIVATE);
 }
 
 static void guest_writes_and_flushes_alias(void)
 {
 	(*word(PRIVATE))++;
-	clflush(ALIAS);
+	flush_line(ALIAS);
 }
 
 static void guest_writes_the_same(void)
