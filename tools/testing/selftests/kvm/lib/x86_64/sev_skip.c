@@ -4,7 +4,6 @@
  * fault-injection/fault-injection.rst.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -12,7 +11,6 @@
 #include "sev_skip.h"
 
 #define DIR	"/sys/kernel/debug/fail_function"
-#define LOCKDEP	"/proc/sys/kernel/prove_locking"
 
 const char *sev_skip_unavailable(void)
 {
@@ -32,12 +30,6 @@ int sev_skip(const char *function, int times)
 {
 	int ret;
 
-	/*
-	 * A function is left out by a breakpoint, whose handler asks for a random number; lockdep
-	 * takes that for a lock in an NMI.
-	 */
-	if (!access(LOCKDEP, W_OK) && rmem_write(LOCKDEP, "0"))
-		return -EIO;
 	/* Silently: the log is read for warnings. */
 	ret = set("verbose", 0);
 	if (!ret)
@@ -67,5 +59,4 @@ void sev_skip_end(void)
 	set("probability", 0);
 	/* An empty line takes all functions off the list. */
 	rmem_write(DIR "/inject", "\n");
-	rmem_write(LOCKDEP, "1");
 }
