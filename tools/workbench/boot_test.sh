@@ -6,7 +6,8 @@
 # the host saw agree. Each boot has a host of its own, of 4 GiB whatever the guest's size. TAP on stdout.
 #
 #   boot_test.sh [SPEC...]     SPEC: vcpus=1|2,tdp=on|off,thp=on|off,mem=SIZE,kernel=fast|debug[,guest=6.12][,work=...]
-#                              work=reboot (the default), full: no reboot, or boot: to the init and off
+#                              work=reboot (the default), full: no reboot, or boot: to the init and off; then [,check=on]:
+#                              the machine looks whether the guest uses its memory as it reports it (guest_reports.sh)
 #   boot_test.sh product       every combination
 #
 # Without an argument: eight boots in which each two values of different options meet at least once, but for the
@@ -22,8 +23,8 @@ mkdir -p "$dir"
 # shellcheck disable=SC2054 # the commas are the specs'
 eight=(
 	vcpus=1,tdp=on,thp=on,mem=512M,kernel=debug,work=full
-	vcpus=2,tdp=off,thp=off,mem=512M,kernel=fast,guest=6.12
-	vcpus=1,tdp=off,thp=off,mem=2G,kernel=fast
+	vcpus=2,tdp=off,thp=off,mem=512M,kernel=fast,guest=6.12,check=on
+	vcpus=1,tdp=off,thp=off,mem=2G,kernel=fast,check=on
 	vcpus=2,tdp=off,thp=off,mem=2G,kernel=debug,work=boot
 	vcpus=2,tdp=on,thp=off,mem=64G,kernel=fast,work=full
 	vcpus=2,tdp=off,thp=on,mem=64G,kernel=fast,work=boot
@@ -43,7 +44,7 @@ product()
 # Each two values of two options that the product holds must be in one of the eight.
 pairs()
 {
-	sed 's/,guest=.*//; s/,work=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' |
+	sed 's/,guest=.*//; s/,work=.*//; s/,check=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' |
 		grep -vxF 'mem=64G kernel=debug' | sort -u
 }
 
@@ -94,17 +95,25 @@ verify()
 	[ "$(sed -n 's/^cpus //p' "$facts" | tail -n 1)" = "$(option "$spec" vcpus)" ] || echo "not $(option "$spec" vcpus) vCPUs"
 	[ "$(sed -n 's/^host_tdp_mmu //p' "$facts")" = "$(option "$spec" tdp | sed 's/on/Y/; s/off/N/')" ] || echo "not tdp=$(option "$spec" tdp)"
 	[ "$(sed -n 's/^host_thp //p' "$facts")" = "$thp $thp" ] || echo "not thp=$(option "$spec" thp)"
+	[ "$(option "$spec" check)" != on ] ||
+		"$root/tools/workbench/guest_reports.sh" compare "own-$(option "$spec" guest 6.1)" "$log.check"
 }
 
 # boot SPEC: one boot; leaves rc, log, facts
 boot()
 {
-	local spec=$1 tdp=1 thp=always kernel=linux-o mem=4G map=1
+	local spec=$1 tdp=1 thp=always kernel=linux-o mem=4G map=1 psp=${PSP_ARGS:-} append='' maps
 
 	log=$dir/${spec//[=,]/-}
 	facts=$log.facts
 	# What an earlier run left must not be taken for this one's.
-	rm -f "$log".{facts,json,guest}
+	rm -f "$log".{facts,json,guest,check,check.text}
+	rc=1
+	if [ "$(option "$spec" check)" = on ]; then
+		maps=$("$root/tools/workbench/guest_reports.sh" names "guest-$(option "$spec" guest 6.1)") || return
+		psp+=${psp:+,}check=c-bit,check-json=$log.check,check-text=$log.check.text,check-maps=$maps
+		append=nokaslr
+	fi
 	[ "$(option "$spec" tdp)" = on ] || tdp=0
 	[ "$(option "$spec" thp)" = on ] || thp=never
 	# A cell of the largest ones is 16 MiB: too much to see anything, and a lot of work.
@@ -112,14 +121,14 @@ boot()
 	[ "$(option "$spec" kernel)" = fast ] || kernel=linux-dbg-o
 	rc=0
 	# shellcheck disable=SC2030,SC2031
-	env KERNEL="${KERNEL:-$build/$kernel/arch/x86/boot/bzImage}" MEM=$mem SMP=2 ICOUNT=0 QUIET=1 BOOT_TIMEOUT=400 \
+	env PSP_ARGS="$psp" KERNEL="${KERNEL:-$build/$kernel/arch/x86/boot/bzImage}" MEM=$mem SMP=2 ICOUNT=0 QUIET=1 BOOT_TIMEOUT=400 \
 		HOST_ARGS="kvm.tdp_mmu=$tdp transparent_hugepage=$thp" \
 		"$host" --name "boots/${spec//[=,]/-}" --timeout "$deadline" "$build/guest-$(option "$spec" guest 6.1)" \
 		"echo host_tdp_mmu \$(cat /sys/module/kvm/parameters/tdp_mmu)
 		echo $thp > /sys/kernel/mm/transparent_hugepage/shmem_enabled
 		echo host_thp \$(cd /sys/kernel/mm/transparent_hugepage && sed 's/.*\[\(.*\)\].*/\1/' enabled shmem_enabled)
 		GUEST_MEMORY=private GUEST_FIRMWARE=own GUEST_WORKLOAD=$(option "$spec" work reboot) GUEST_MEM=$(option "$spec" mem) GUEST_SMP=$(option "$spec" vcpus) \
-		GUEST_MAP=$map GUEST_CONSOLE=1 GUEST_DEADLINE=$((deadline - 60)) bash guest.sh" > "$facts" 2> "$log.guest" || rc=$?
+		GUEST_APPEND=$append GUEST_MAP=$map GUEST_CONSOLE=1 GUEST_DEADLINE=$((deadline - 60)) bash guest.sh" > "$facts" 2> "$log.guest" || rc=$?
 }
 
 # Are there enough guests of either size to compare?

@@ -15,6 +15,7 @@
 #include "hw/pci/pci.h"
 #include "hw/misc/sev-psp.h"
 #include "qemu/timer.h"
+#include "target/i386/sev-check.h"
 #include "target/i386/sev-emu.h"
 #include "target/i386/sev-enc.h"
 
@@ -102,6 +103,7 @@ struct SevPspState {
     char *debug_key_hex;
     bool paranoid;
     char *coherency;
+    SevCheckConfig check;
     char *tek_hex;
     char *tik_hex;
     char *chip_id_hex;

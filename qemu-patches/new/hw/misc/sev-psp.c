@@ -280,6 +280,9 @@ static void sev_psp_realize(PCIDevice *pdev, Error **errp)
     if (s->strict) {
         sev_enc_enable_strict();
     }
+    if (!sev_check_enable(&s->check, errp)) {
+        return;
+    }
     error_setg(&s->migration_blocker, "The guest contexts and keys of a "
                TYPE_SEV_PSP " device cannot be migrated");
     if (migrate_add_blocker(s->migration_blocker, errp) < 0) {
@@ -350,6 +353,10 @@ static Property sev_psp_properties[] = {
     DEFINE_PROP_STRING("enc", SevPspState, enc),
     DEFINE_PROP_STRING("debug-key", SevPspState, debug_key_hex),
     DEFINE_PROP_BOOL("paranoid", SevPspState, paranoid, false),
+    DEFINE_PROP_STRING("check", SevPspState, check.what),
+    DEFINE_PROP_STRING("check-text", SevPspState, check.text),
+    DEFINE_PROP_STRING("check-json", SevPspState, check.json),
+    DEFINE_PROP_STRING("check-maps", SevPspState, check.maps),
     DEFINE_PROP_UINT8("api-major", SevPspState, api_major, 1),
     DEFINE_PROP_UINT8("api-minor", SevPspState, api_minor, 55),
     DEFINE_PROP_UINT8("build", SevPspState, build, 24),
@@ -385,6 +392,14 @@ static void sev_psp_class_init(ObjectClass *klass, void *data)
     object_class_property_set_description(klass, "coherency",
         "eager, or strict: dirty lines stay in caches, missing flushes are"
         " reported");
+    object_class_property_set_description(klass, "check",
+        "c-bit: name pages that a guest uses otherwise than it reports");
+    object_class_property_set_description(klass, "check-text",
+        "file for what check finds (default: standard error)");
+    object_class_property_set_description(klass, "check-json",
+        "file for the same, one JSON object a line");
+    object_class_property_set_description(klass, "check-maps",
+        "files with symbols or GUIDs for the names in it, separated by ':'");
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

@@ -13,6 +13,7 @@
 #include "hw/core/cpu.h"
 #include "sysemu/qtest.h"
 #include "sev-count.h"
+#include "sev-check.h"
 #include "sev-emu.h"
 #include "sev-enc.h"
 
@@ -22,8 +23,13 @@ static unsigned long wbinvd_cpus[BITS_TO_LONGS(SEV_EMU_MAX_CPUS)];
 
 void sev_emu_asid_set(uint32_t asid, SevEmuAsidState state)
 {
+    SevEmuAsidState old;
+
     if (asid > 0 && asid < SEV_EMU_NR_ASIDS) {
-        qatomic_set(&asid_state[asid], state);
+        old = qatomic_xchg(&asid_state[asid], state);
+        if (old == SEV_EMU_ASID_FREE || state == SEV_EMU_ASID_FREE) {
+            sev_check_new_guest(asid, state != SEV_EMU_ASID_FREE);
+        }
     }
 }
 

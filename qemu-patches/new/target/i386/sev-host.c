@@ -13,6 +13,7 @@
 #include "exec/exec-all.h"
 #include "migration/vmstate.h"
 #include "sev-count.h"
+#include "sev-check.h"
 #include "sev-emu.h"
 #include "sev-enc.h"
 #include "sev-strict.h"
@@ -222,6 +223,7 @@ bool sev_host_vmrun(CPUX86State *env, uint64_t nested_ctl, uint32_t asid)
         return false;
     }
     env->sev_host.guest_asid = asid;
+    sev_check_vmrun(env);
     tlb_flush(env_cpu(env));
     return true;
 }

@@ -47,6 +47,7 @@ private := sev_private_init_test sev_private_launch_test sev_private_dbg_test \
 	sev_private_flush_test sev_private_flags_test
 programs := $(private) sev_guest_test sev_launch_test sev_platform_test sev_recycle_test svm_decode_test sev_encryption_test sev_known_answer_test \
 	sev_counters_test sev_strict_test sev_reports_test \
+	sev_check_test \
 	svm_vmcb_test svm_nested_tcg_test private_mem_types_test private_mem_slots_test \
 	private_mem_attributes_test private_mem_exits_test private_mem_conversion_test private_mem_huge_test \
 	private_mem_accessors_test private_mem_prefault_test private_mem_lifetime_test private_mem_overtaken_test \
@@ -54,7 +55,8 @@ programs := $(private) sev_guest_test sev_launch_test sev_platform_test sev_recy
 	private_mem_surface_copy_test private_mem_surface_pin_test private_mem_surface_send_test \
 	private_mem_surface_uffd_test
 guest := sev_guest_entry sev_guest_payload sev_guest_payload_io sev_guest_payload_cpu \
-	sev_guest_payload_irq sev_guest_payload_share sev_guest_payload_enc
+	sev_guest_payload_irq sev_guest_payload_share sev_guest_payload_enc \
+	sev_guest_payload_check
 library := sev_guest sev_guest_setup sev_guest_run sev_crypto svm_vm private_vm private_vm_run \
 	sev_holdings sev_convert sev_flushes sev_machine sev_skip
 headers := $(wildcard $(I)/sev_*.h $(I)/svm_*.h $(I)/private_*.h) include/restrictedmem_util.h sev.mk

@@ -17,6 +17,7 @@
 #   GUEST_DEADLINE  seconds of the host's clock until it counts as hung   default 300
 #   GUEST_CONSOLE   1: the guest's console goes to stderr as it comes
 #   GUEST_MAP       1: private memory: tell where it is             default 0
+#   GUEST_APPEND    more words for the kernel's command line
 # shellcheck disable=SC2054 # commas are part of QEMU's options
 set -u
 
@@ -64,7 +65,7 @@ rng()
 args=(-enable-kvm -cpu EPYC -smp "$smp" -nodefaults -nographic -monitor none
 	-kernel "$here/vmlinuz" -initrd "$here/initrd" -serial "file:$console")
 machine=q35
-append="console=ttyS0,115200 panic=-1 workload=$workload"
+append="console=ttyS0,115200 panic=-1 workload=$workload ${GUEST_APPEND:-}"
 
 case $firmware in
 seabios) ;;

@@ -14,7 +14,8 @@
  *
  * Environment:
  *	REPORTS_LOG	the file that gets a line for each report and each mistake
- *	REPORTS_OFFER	0: answer the hypercall, but do not offer it
+ *	REPORTS_OFFER	0: answer the hypercall, but do not offer it; 2: offer it to Linux too,
+ *			and check nothing: its tables map memory elsewhere
  *	REPORTS_REFUSE	1: answer with an error, name each exit that the guest makes after that,
  *			and end QEMU after some seconds
  *	REPORTS_MEM	size of the guest's RAM in bytes, up to 2 GiB (then it is one piece)
@@ -45,6 +46,7 @@
 #define HC_MAP_GPA_RANGE	12
 #define HC_ENCRYPTED		(1ULL << 4)
 #define FEATURE_MAP_GPA_RANGE	(1U << 16)
+#define FEATURE_MIGRATION	(1U << 17)	/* what Linux looks for */
 #define KVM_SIGNATURE		0x4b4d564bU	/* "KVMK" in ebx */
 
 #define PAGE		4096ULL
@@ -65,7 +67,8 @@
 
 static pthread_mutex_t reporting = PTHREAD_MUTEX_INITIALIZER;
 static int log_fd = -1;
-static bool offer, refuse, refused;
+static int offer = 1;
+static bool refuse, refused;
 static uint64_t mem;
 static bool shared[MAX_PAGES];
 static struct kvm_userspace_memory_region slots[MAX_SLOTS];
@@ -91,7 +94,8 @@ __attribute__((constructor)) static void set_up(void)
 		return;
 	log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	mem = strtoull(size, NULL, 0);
-	offer = !getenv("REPORTS_OFFER") || atoi(getenv("REPORTS_OFFER"));
+	if (getenv("REPORTS_OFFER"))
+		offer = atoi(getenv("REPORTS_OFFER"));
 	refuse = getenv("REPORTS_REFUSE") && atoi(getenv("REPORTS_REFUSE"));
 	if (log_fd < 0 || !mem || mem % PAGE || mem / PAGE > MAX_PAGES)
 		abort();
@@ -241,8 +245,9 @@ static int run_vcpu(const struct vcpu *vcpu, unsigned long argument)
 			refuse_report(run->hypercall.args[0]);
 			run->hypercall.ret = -(uint64_t)ENOMEM;
 		} else {
-			take_report(vcpu, run->hypercall.args[0], run->hypercall.args[1],
-				    run->hypercall.args[2]);
+			if (offer <= 1)
+				take_report(vcpu, run->hypercall.args[0], run->hypercall.args[1],
+					    run->hypercall.args[2]);
 			run->hypercall.ret = 0;
 		}
 	}
@@ -262,7 +267,8 @@ static void offer_hypercall(struct kvm_cpuid2 *cpuid)
 	}
 	for (i = 0; base && offer && i < cpuid->nent; i++) {
 		if (cpuid->entries[i].function == base + 1)
-			cpuid->entries[i].eax |= FEATURE_MAP_GPA_RANGE;
+			cpuid->entries[i].eax |= FEATURE_MAP_GPA_RANGE |
+						 (offer > 1 ? FEATURE_MIGRATION : 0);
 	}
 }
 

@@ -244,6 +244,7 @@ static void (*const programs[SEV_GUEST_NR_PROGRAMS])(const u64 *args) = {
 	[SEV_GUEST_COMPARE] = guest_compare,
 	[SEV_GUEST_SHARED_CODE] = guest_shared_code,
 	[SEV_GUEST_SHARED_TABLE] = guest_shared_table,
+	[SEV_GUEST_CHECK] = guest_check,
 };
 
 void guest_main(u64 vcpu)

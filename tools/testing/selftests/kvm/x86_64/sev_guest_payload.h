@@ -174,6 +174,12 @@ void guest_hostile(const u64 *args);
 void guest_compare(const u64 *args);
 void guest_shared_code(const u64 *args);
 void guest_shared_table(const u64 *args);
+void guest_check(const u64 *args);
+
+/* CHECK's uses of a page. */
+void guest_use_write(u64 addr);
+void guest_use_read(u64 addr);
+void guest_use_code(u64 addr);
 
 /* Words of memory that hold what a seed says. */
 void guest_check_pattern(u64 addr, u64 words, u64 seed);

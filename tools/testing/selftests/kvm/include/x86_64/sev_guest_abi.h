@@ -67,7 +67,8 @@
 #define SEV_GUEST_FILE_IRQ	4
 #define SEV_GUEST_FILE_SHARE	5
 #define SEV_GUEST_FILE_ENC	6
-#define SEV_GUEST_NR_FILES	7
+#define SEV_GUEST_FILE_CHECK	7
+#define SEV_GUEST_NR_FILES	8
 
 #define SEV_GUEST_NR_ARGS	4
 
@@ -122,7 +123,23 @@ enum sev_guest_program {
 	SEV_GUEST_COMPARE,	/* args: gpa, pages, seed, 1: write first; until it is stopped */
 	SEV_GUEST_SHARED_CODE,	/* args: gpa, 1: this is a SEV guest */
 	SEV_GUEST_SHARED_TABLE,	/* args: gpa of two pages */
+	SEV_GUEST_CHECK,	/* args: enum sev_guest_check, gpa */
 	SEV_GUEST_NR_PROGRAMS,
+};
+
+/* How CHECK uses pages, and whether as it reports them. */
+enum sev_guest_check {
+	SEV_CHECK_CLEAN,
+	SEV_CHECK_SHARED_USE,
+	SEV_CHECK_AGAIN,
+	SEV_CHECK_PRIVATE_USE,
+	SEV_CHECK_CODE,
+	SEV_CHECK_SHARED_CODE,
+	SEV_CHECK_TABLE,
+	SEV_CHECK_REFUSED,
+	SEV_CHECK_SECOND_VCPU,	/* needs two vCPUs */
+	SEV_CHECK_REPORT,	/* shares a page, and uses it so */
+	SEV_CHECK_PRIVATE,	/* uses it as private, and reports nothing */
 };
 
 struct sev_guest_params {

@@ -108,6 +108,7 @@ static enum sev_event guest_assert(struct sev_vcpu *vcpu, uint32_t where)
 		[SEV_GUEST_FILE_IRQ] = "sev_guest_payload_irq.c",
 		[SEV_GUEST_FILE_SHARE] = "sev_guest_payload_share.c",
 		[SEV_GUEST_FILE_ENC] = "sev_guest_payload_enc.c",
+		[SEV_GUEST_FILE_CHECK] = "sev_guest_payload_check.c",
 	};
 	unsigned int file = where >> 16, n = vcpu->nr_values;
 	const char *name = file < SEV_GUEST_NR_FILES && files[file] ? files[file] : "?";
