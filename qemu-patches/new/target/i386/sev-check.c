@@ -32,6 +32,11 @@
 #define RESET_CS_BASE       0xffff0000
 #define RESET_RIP           0xfff0
 
+/* Below, firmware may run; a kernel that is up does not. */
+#define FIRMWARE_END        (4 * GiB)
+/* TLB fills from one try to read names to the next. */
+#define TRY_EVERY           256
+
 typedef struct Guest {
     uint32_t asid;
     unsigned number;        /* of this machine's guests */
@@ -51,6 +56,8 @@ typedef struct Finding {
     SevCheckReport report;
     uint32_t asid;
     unsigned guest, boot;
+    int cpu;
+    uint64_t rip;
 } Finding;
 
 bool sev_check_on;
@@ -59,6 +66,9 @@ static QemuMutex lock;
 static Guest *guests[SEV_EMU_NR_ASIDS];
 static unsigned last_guest;
 static FILE *text, *json;
+/* Findings in firmware whose names could not be read yet. */
+static GArray *waiting;
+static unsigned tries;
 /* This CPU's accesses are the checker's own. */
 static __thread bool looking;
 
@@ -111,8 +121,55 @@ static QDict *new_event(const char *event, uint32_t asid, unsigned guest,
     return dict;
 }
 
+static void put_name(QDict *dict, const SevCheckName *name)
+{
+    if (name->name) {
+        qdict_put_str(dict, "where", name->name);
+        put_hex(dict, "offset", name->offset);
+    } else {
+        qdict_put_null(dict, "where");
+    }
+}
+
+static void say_finding(const Finding *f, const SevCheckName *name)
+{
+    QDict *dict = new_event("page", f->asid, f->guest, f->boot);
+    const char *use = f->private ? "private" : "shared";
+
+    say("guest %u boot %u: page 0x%" HWADDR_PRIx ": %s, %s, but reported %s;"
+        " CPU %d at 0x%" PRIx64 " %s+0x%" PRIx64 "\n", f->guest, f->boot,
+        f->gpa, f->access, use, report_names[f->report],
+        f->cpu, f->rip, name->name ?: "?", name->offset);
+    put_hex(dict, "gpa", f->gpa);
+    qdict_put_str(dict, "access", f->access);
+    qdict_put_bool(dict, "c-bit", f->private);
+    qdict_put_str(dict, "reported", report_names[f->report]);
+    qdict_put_int(dict, "cpu", f->cpu);
+    put_hex(dict, "rip", f->rip);
+    put_name(dict, name);
+    say_json(dict);
+}
+
+/* It is over: what waits for a name gets none. */
+static void give_up_names(const Guest *g)
+{
+    static const SevCheckName none;
+
+    for (unsigned i = 0; i < waiting->len;) {
+        const Finding *f = &g_array_index(waiting, Finding, i);
+
+        if (f->guest == g->number) {
+            say_finding(f, &none);
+            g_array_remove_index(waiting, i);
+        } else {
+            i++;
+        }
+    }
+}
+
 static void forget_reports(Guest *g)
 {
+    give_up_names(g);
     sev_check_map_free(g->map);
     g->map = sev_check_map_new();
     g_hash_table_remove_all(g->found);
@@ -122,6 +179,7 @@ static void end_guest(Guest *g)
 {
     QDict *dict = new_event("end", g->asid, g->number, g->boot);
 
+    give_up_names(g);
     say("guest %u: end, %u reports, %u pages used otherwise\n", g->number,
         g->reports, g->pages);
     qdict_put_int(dict, "reports", g->reports);
@@ -269,36 +327,6 @@ static void find_name(CPUX86State *env, uint64_t rip, SevCheckName *name)
     tlb_flush(env_cpu(env));
 }
 
-static void put_name(QDict *dict, const SevCheckName *name)
-{
-    if (name->name) {
-        qdict_put_str(dict, "where", name->name);
-        put_hex(dict, "offset", name->offset);
-    } else {
-        qdict_put_null(dict, "where");
-    }
-}
-
-static void say_finding(CPUX86State *env, const Finding *f, uint64_t rip,
-                        const SevCheckName *name)
-{
-    QDict *dict = new_event("page", f->asid, f->guest, f->boot);
-    const char *use = f->private ? "private" : "shared";
-
-    say("guest %u boot %u: page 0x%" HWADDR_PRIx ": %s, %s, but reported %s;"
-        " CPU %d at 0x%" PRIx64 " %s+0x%" PRIx64 "\n", f->guest, f->boot,
-        f->gpa, f->access, use, report_names[f->report],
-        env_cpu(env)->cpu_index, rip, name->name ?: "?", name->offset);
-    put_hex(dict, "gpa", f->gpa);
-    qdict_put_str(dict, "access", f->access);
-    qdict_put_bool(dict, "c-bit", f->private);
-    qdict_put_str(dict, "reported", report_names[f->report]);
-    qdict_put_int(dict, "cpu", env_cpu(env)->cpu_index);
-    put_hex(dict, "rip", rip);
-    put_name(dict, name);
-    say_json(dict);
-}
-
 static bool is_ram(hwaddr gpa)
 {
     return (gpa < HOLE_START || gpa >= HOLE_END) &&
@@ -332,23 +360,73 @@ static bool is_finding(CPUX86State *env, Finding *f)
     return true;
 }
 
+/*
+ * The host may have taken the page of the names out of the guest's nested page
+ * tables, until the guest uses it again.
+ */
+static bool may_come(CPUX86State *env, const Finding *f)
+{
+    return f->rip < FIRMWARE_END && env->eip < FIRMWARE_END &&
+           env->hflags & HF_LMA_MASK;
+}
+
+/* Says it, or lets it wait. */
+static bool settle(CPUX86State *env, const Finding *f)
+{
+    SevCheckName name = { 0 };
+
+    find_name(env, f->rip, &name);
+    QEMU_LOCK_GUARD(&lock);
+    if (!name.name && may_come(env, f)) {
+        g_array_append_val(waiting, *f);
+        return false;
+    }
+    say_finding(f, &name);
+    g_free(name.name);
+    return true;
+}
+
+/* The oldest of the guest that runs. */
+static bool take_waiting(CPUX86State *env, Finding *f)
+{
+    QEMU_LOCK_GUARD(&lock);
+    for (unsigned i = 0; i < waiting->len; i++) {
+        *f = g_array_index(waiting, Finding, i);
+        if (f->asid == env->sev_host.guest_asid) {
+            g_array_remove_index(waiting, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void settle_waiting(CPUX86State *env)
+{
+    Finding f;
+
+    if (waiting->len && !(++tries % TRY_EVERY)) {
+        while (take_waiting(env, &f) && settle(env, &f)) {
+            ;
+        }
+    }
+}
+
 static void check_access(CPUX86State *env, hwaddr gpa, bool private,
                          const char *access, uintptr_t ra)
 {
     Finding f = {
         .gpa = gpa & TARGET_PAGE_MASK, .private = private, .access = access,
     };
-    SevCheckName name = { 0 };
-    uint64_t rip;
 
-    if (looking || !is_finding(env, &f)) {
+    if (looking) {
         return;
     }
-    rip = guest_rip(env, ra);
-    find_name(env, rip, &name);
-    QEMU_LOCK_GUARD(&lock);
-    say_finding(env, &f, rip, &name);
-    g_free(name.name);
+    if (is_finding(env, &f)) {
+        f.cpu = env_cpu(env)->cpu_index;
+        f.rip = guest_rip(env, ra);
+        settle(env, &f);
+    }
+    settle_waiting(env);
 }
 
 void sev_check_walk(CPUX86State *env, hwaddr gpa, uintptr_t ra)
@@ -418,6 +496,7 @@ bool sev_check_enable(const SevCheckConfig *config, Error **errp)
         return false;
     }
     qemu_mutex_init(&lock);
+    waiting = g_array_new(false, false, sizeof(Finding));
     sev_check_on = true;
     return true;
 }
