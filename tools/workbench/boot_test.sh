@@ -23,8 +23,8 @@ mkdir -p "$dir"
 # shellcheck disable=SC2054 # the commas are the specs'
 eight=(
 	vcpus=1,tdp=on,thp=on,mem=512M,kernel=debug,work=full
-	vcpus=2,tdp=off,thp=off,mem=512M,kernel=fast,guest=6.12,check=on
-	vcpus=1,tdp=off,thp=off,mem=2G,kernel=fast,check=on
+	vcpus=2,tdp=off,thp=off,mem=512M,kernel=fast,guest=6.12
+	vcpus=1,tdp=off,thp=off,mem=2G,kernel=fast
 	vcpus=2,tdp=off,thp=off,mem=2G,kernel=debug,work=boot
 	vcpus=2,tdp=on,thp=off,mem=64G,kernel=fast,work=full
 	vcpus=2,tdp=off,thp=on,mem=64G,kernel=fast,work=boot
