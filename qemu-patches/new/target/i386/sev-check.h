@@ -2,6 +2,8 @@
  * Emulated SEV platform: does a guest use its memory as it reports it
  * (check=c-bit)?
  *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
  * A plain SEV guest chooses for each access whether it is encrypted, and tells
  * the host by hypercall which of its pages are shared. Hardware never compares
  * the two. The machine sees both, and reports each page of a guest's RAM that
@@ -18,8 +20,6 @@
  * Lifetime: what is known of a guest lasts from ACTIVATE to DEACTIVATE, and is
  * forgotten when a vCPU starts at the reset vector. Guests that share an ASID
  * (mirrors) are one guest here.
- *
- * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef TARGET_I386_SEV_CHECK_H
 #define TARGET_I386_SEV_CHECK_H
