@@ -56,7 +56,7 @@ is_exact()
 
 	while read -r rip where offset; do
 		line=$(awk -v name="$where" '$3 == name { print $1 }' "$tmp/map")
-		if [ $((rip)) != $((0x$line + offset)) ] || [ $((offset)) -ge 64 ]; then
+		if [ $((rip)) != $((0x$line + offset)) ] || [ $((offset)) != 1 ]; then
 			echo "$rip is not $where+$offset"
 			return 1
 		fi

@@ -32,14 +32,19 @@ static u64 report(u64 gpa, u64 pages, u64 attributes)
 	return ret;
 }
 
-/* Each is a function of its own, so that its name tells which instruction it was. */
+/*
+ * Each is a function of its own, so that its name tells which instruction it was: the second one,
+ * behind one byte.
+ */
 void __attribute__((noinline)) guest_use_write(u64 addr)
 {
+	asm volatile("nop");
 	*word_at(addr, 1) = addr;
 }
 
 void __attribute__((noinline)) guest_use_read(u64 addr)
 {
+	asm volatile("nop");
 	(void)*word_at(addr, 1);
 }
 
