@@ -144,6 +144,22 @@ static inline u64 rdtsc(void)
 	return (u64)hi << 32 | lo;
 }
 
+/* KVM_HC_MAP_GPA_RANGE, and what its attributes can say. */
+#define HC_MAP_GPA_RANGE	12
+#define TO_SHARED		0ull
+#define TO_PRIVATE		(1ull << 4)
+
+/* How the VMM is told which pages are shared: returns what it answered. */
+static inline u64 map_gpa_range(u64 gpa, u64 pages, u64 attributes)
+{
+	u64 ret;
+
+	asm volatile("vmmcall"
+		     : "=a"(ret) : "a"((u64)HC_MAP_GPA_RANGE), "b"(gpa), "c"(pages), "d"(attributes)
+		     : "memory");
+	return ret;
+}
+
 static inline volatile u64 *word_at(u64 addr, u64 index)
 {
 	return (volatile u64 *)addr + index;

@@ -10,9 +10,6 @@
 #define PAGE_SIZE	4096ull
 #define LARGE_PAGES	512ull
 
-#define HC_MAP_GPA_RANGE	12
-#define TO_SHARED		0ull
-#define TO_PRIVATE		(1ull << 4)
 #define LARGE			1ull	/* the size that the guest has mapped it with */
 
 #define PTE_TABLE	3ull	/* present, writable */
@@ -21,16 +18,6 @@
 
 /* What is at a page's beginning is a function that returns. */
 #define CODE_RET	0xc3
-
-static u64 report(u64 gpa, u64 pages, u64 attributes)
-{
-	u64 ret;
-
-	asm volatile("vmmcall"
-		     : "=a"(ret) : "a"((u64)HC_MAP_GPA_RANGE), "b"(gpa), "c"(pages), "d"(attributes)
-		     : "memory");
-	return ret;
-}
 
 /*
  * Each is a function of its own, so that its name tells which instruction it was: the second one,
@@ -69,15 +56,15 @@ static void check_clean(u64 gpa)
 	*(volatile u8 *)gpa = CODE_RET;
 	guest_use_code(gpa);
 	guest_use_write(gpa);
-	GUEST_EQ(0, report(gpa, 1, TO_SHARED));
+	GUEST_EQ(0, map_gpa_range(gpa, 1, TO_SHARED));
 	guest_use_write(SEV_GUEST_ALIAS + gpa);
 	guest_use_read(SEV_GUEST_ALIAS + gpa);
-	GUEST_EQ(0, report(gpa, 1, TO_PRIVATE));
+	GUEST_EQ(0, map_gpa_range(gpa, 1, TO_PRIVATE));
 	guest_use_write(gpa);
 	/* A page out of a large one, and one at each end. */
-	GUEST_EQ(0, report(large, LARGE_PAGES, TO_SHARED | LARGE));
+	GUEST_EQ(0, map_gpa_range(large, LARGE_PAGES, TO_SHARED | LARGE));
 	guest_use_write(SEV_GUEST_ALIAS + large + 7 * PAGE_SIZE);
-	GUEST_EQ(0, report(large + 7 * PAGE_SIZE, 1, TO_PRIVATE));
+	GUEST_EQ(0, map_gpa_range(large + 7 * PAGE_SIZE, 1, TO_PRIVATE));
 	guest_use_write(large + 7 * PAGE_SIZE);
 	guest_use_write(SEV_GUEST_ALIAS + large + 6 * PAGE_SIZE);
 	guest_use_write(SEV_GUEST_ALIAS + large + 8 * PAGE_SIZE);
@@ -85,7 +72,7 @@ static void check_clean(u64 gpa)
 	guest_use_write(SEV_GUEST_ALIAS + large + (LARGE_PAGES - 1) * PAGE_SIZE);
 	guest_use_write(large - PAGE_SIZE);
 	guest_use_write(large + LARGE_PAGES * PAGE_SIZE);
-	GUEST_EQ(0, report(large, LARGE_PAGES, TO_PRIVATE | LARGE));
+	GUEST_EQ(0, map_gpa_range(large, LARGE_PAGES, TO_PRIVATE | LARGE));
 	guest_use_write(large + 6 * PAGE_SIZE);
 }
 
@@ -101,9 +88,9 @@ static void check_shared_use(u64 gpa)
 static void check_again(u64 gpa)
 {
 	check_shared_use(gpa);
-	GUEST_EQ(0, report(gpa, 1, TO_SHARED));
+	GUEST_EQ(0, map_gpa_range(gpa, 1, TO_SHARED));
 	check_shared_use(gpa);
-	GUEST_EQ(0, report(gpa, 1, TO_PRIVATE));
+	GUEST_EQ(0, map_gpa_range(gpa, 1, TO_PRIVATE));
 	guest_use_read(SEV_GUEST_ALIAS + gpa);
 }
 
@@ -111,7 +98,7 @@ static void check_again(u64 gpa)
 static void check_private_use(u64 gpa)
 {
 	guest_use_write(gpa);
-	GUEST_EQ(0, report(gpa, 1, TO_SHARED));
+	GUEST_EQ(0, map_gpa_range(gpa, 1, TO_SHARED));
 	guest_use_write(gpa);
 	guest_use_write(SEV_GUEST_ALIAS + gpa);
 }
@@ -121,7 +108,7 @@ static void check_code(u64 gpa, u64 view)
 {
 	*(volatile u8 *)gpa = CODE_RET;
 	asm volatile("clflush (%0); mfence" : : "r"(gpa) : "memory");
-	GUEST_EQ(0, report(gpa, 1, TO_SHARED));
+	GUEST_EQ(0, map_gpa_range(gpa, 1, TO_SHARED));
 	guest_use_read(SEV_GUEST_ALIAS + gpa);
 	guest_use_code(view + gpa);
 	guest_use_read(SEV_GUEST_ALIAS + gpa);
@@ -137,7 +124,7 @@ static void check_table(u64 gpa)
 	c &= ~0xffffffffull;
 	*word_at(gpa, 5) = (gpa + PAGE_SIZE) | PTE_TABLE | c;
 	*word_at(SEV_GUEST_PD_PRIVATE, SPARE_PDE) = gpa | PTE_TABLE;
-	GUEST_EQ(0, report(gpa, 1, TO_SHARED));
+	GUEST_EQ(0, map_gpa_range(gpa, 1, TO_SHARED));
 	guest_use_read(SPARE_ADDRESS + 5 * PAGE_SIZE);
 	*word_at(SEV_GUEST_PD_PRIVATE, SPARE_PDE) = 0;
 	flush();
@@ -146,12 +133,12 @@ static void check_table(u64 gpa)
 /* What KVM refuses is no report. */
 static void check_refused(u64 gpa)
 {
-	GUEST_EQ(-22ull, report(gpa + 8, 1, TO_SHARED));
-	GUEST_EQ(-22ull, report(gpa, 0, TO_SHARED));
-	GUEST_EQ(-22ull, report(gpa, -1ull, TO_SHARED));
+	GUEST_EQ(-22ull, map_gpa_range(gpa + 8, 1, TO_SHARED));
+	GUEST_EQ(-22ull, map_gpa_range(gpa, 0, TO_SHARED));
+	GUEST_EQ(-22ull, map_gpa_range(gpa, -1ull, TO_SHARED));
 	guest_use_write(gpa);
 	/* And to the end of the world is one. */
-	GUEST_EQ(0, report(gpa, 1ull << 50, TO_SHARED));
+	GUEST_EQ(0, map_gpa_range(gpa, 1ull << 50, TO_SHARED));
 	guest_use_write(SEV_GUEST_ALIAS + gpa);
 	guest_use_write(SEV_GUEST_ALIAS + gpa + PAGE_SIZE);
 }
@@ -164,7 +151,7 @@ static void check_second_vcpu(u64 gpa, u64 vcpu)
 	if (!vcpu) {
 		while (*step != 1)
 			asm volatile("pause");
-		GUEST_EQ(0, report(gpa, 1, TO_SHARED));
+		GUEST_EQ(0, map_gpa_range(gpa, 1, TO_SHARED));
 		*step = 2;
 		return;
 	}
@@ -178,7 +165,7 @@ static void check_second_vcpu(u64 gpa, u64 vcpu)
 /* Shared before a reset, or by a guest before, or by nobody; the host says which this time is. */
 static void check_reset(u64 gpa)
 {
-	GUEST_EQ(0, report(gpa, 1, TO_SHARED));
+	GUEST_EQ(0, map_gpa_range(gpa, 1, TO_SHARED));
 	guest_use_write(SEV_GUEST_ALIAS + gpa);
 }
 

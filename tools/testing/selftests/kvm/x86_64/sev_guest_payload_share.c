@@ -13,20 +13,7 @@
 #define PAGE_SIZE	4096ull
 #define PAGE_WORDS	512
 
-#define HC_MAP_GPA_RANGE	12
-#define TO_SHARED		0ull
-#define TO_PRIVATE		(1ull << 4)
 #define REFUSED			(-22ull)
-
-static u64 map_gpa_range(u64 gpa, u64 pages, u64 attributes)
-{
-	u64 ret;
-
-	asm volatile("vmmcall"
-		     : "=a"(ret) : "a"((u64)HC_MAP_GPA_RANGE), "b"(gpa), "c"(pages), "d"(attributes)
-		     : "memory");
-	return ret;
-}
 
 /* One page, or several, there and back; the host looks at each stage. */
 void guest_convert(const u64 *args)
