@@ -87,6 +87,25 @@ static void test_error_flag(struct kunit *test)
 	test_expect_charged(test, f->tf, 1);
 }
 
+/*
+ * A page that came where an error has taken another one: its getter is about to take it out again, and
+ * nobody else may use it meanwhile.
+ */
+static void test_error_second_page(struct kunit *test)
+{
+	struct test_fixture *f = test->priv;
+	struct xarray *poisoned = &f->tf->ri->poisoned;
+
+	page_at(test, f->tf, 3);
+	test_assert_bind(test, &f->one, 0, 8);
+	KUNIT_ASSERT_EQ(test, xa_err(xa_store(poisoned, 3, xa_mk_value(1), GFP_KERNEL)), 0);
+	KUNIT_EXPECT_EQ(test, test_get(&f->one, 3), -EHWPOISON);
+	KUNIT_EXPECT_EQ(test, test_populate(f->tf, 3, 4), -EHWPOISON);
+	xa_erase(poisoned, 3);
+	KUNIT_EXPECT_EQ(test, test_get(&f->one, 3), 0);
+	test_expect_charged(test, f->tf, 1);
+}
+
 /* Whoever holds a reference keeps memory_failure() from saying that it recovered, and no more. */
 static void test_error_referenced(struct kunit *test)
 {
@@ -133,6 +152,7 @@ static struct kunit_case restrictedmem_error_cases[] = {
 	KUNIT_CASE(test_error_order),
 	KUNIT_CASE(test_error_forgotten),
 	KUNIT_CASE(test_error_flag),
+	KUNIT_CASE(test_error_second_page),
 	KUNIT_CASE(test_error_referenced),
 	KUNIT_CASE(test_error_no_file),
 	KUNIT_CASE(test_soft_offline),

@@ -88,7 +88,8 @@ static int restrictedmem_add_folio(struct restrictedmem_inode *ri, pgoff_t index
 
 	/*
 	 * Another getter's page may have come, been hit by an error and gone since this one
-	 * looked. The index was poisoned before that page left its place to this one.
+	 * looked. The index was poisoned before that page left its place to this one. Nobody has
+	 * taken this one meanwhile, who would have to be told: see restrictedmem_is_usable().
 	 */
 	if (restrictedmem_is_poisoned(ri, index)) {
 		filemap_remove_folio(folio);
@@ -137,6 +138,19 @@ static struct folio *restrictedmem_find(struct restrictedmem_inode *ri, pgoff_t 
 }
 
 /*
+ * Not a page with an error. Nor one that stands where an error has taken another page: whoever added it
+ * takes it out again, and tells nobody. The index was poisoned before the first page left its place,
+ * so before this one could be found.
+ */
+static bool restrictedmem_is_usable(struct restrictedmem_inode *ri, pgoff_t index,
+				    struct folio *folio)
+{
+	/* Pairs with the unlock of the page cache in filemap_add_folio(). */
+	smp_rmb();
+	return !folio_test_hwpoison(folio) && !restrictedmem_is_poisoned(ri, index);
+}
+
+/*
  * Without a lock: true when the answer is final. The question whether a punch runs comes first. One
  * that is over by then has removed its pages, and they are not found. One that begins later tells the
  * user, who has bound by now, before it removes anything. The other way round, a user who bound while
@@ -155,7 +169,7 @@ static bool restrictedmem_get_fast(struct restrictedmem_inode *ri, pgoff_t index
 	folio = restrictedmem_find(ri, index);
 	if (!folio)
 		return false;
-	if (folio_test_hwpoison(folio)) {
+	if (!restrictedmem_is_usable(ri, index, folio)) {
 		folio_put(folio);
 		return false;
 	}
@@ -171,7 +185,7 @@ static int restrictedmem_get_locked(struct restrictedmem_inode *ri, pgoff_t inde
 	struct folio *folio;
 
 	folio = restrictedmem_find(ri, index);
-	if (folio && folio_test_hwpoison(folio)) {
+	if (folio && !restrictedmem_is_usable(ri, index, folio)) {
 		folio_put(folio);
 		return -EHWPOISON;
 	}

@@ -43,6 +43,13 @@ static inline bool kvm_mem_is_private(struct kvm *kvm, gfn_t gfn)
 	return kvm_arch_has_private_mem(kvm) && kvm_private_map_test(&kvm->private_map, gfn);
 }
 
+/* Any frame of [start, end) private? */
+static inline bool kvm_range_has_private(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	return kvm_arch_has_private_mem(kvm) &&
+	       kvm_private_map_has(&kvm->private_map, start, end, true);
+}
+
 /*
  * A cached address of the VMM's is no longer what the guest sees at the frame, or is again: the
  * generation of the memslots does not tell of conversions.
@@ -53,7 +60,9 @@ static inline bool kvm_hva_cache_stale(struct kvm *kvm, const struct kvm_memslot
 	if (slots->generation != ghc->generation)
 		return true;
 	return kvm_arch_has_private_mem(kvm) &&
-	       (kvm_is_error_hva(ghc->hva) || kvm_mem_is_private(kvm, gpa_to_gfn(ghc->gpa)));
+	       (kvm_is_error_hva(ghc->hva) ||
+		kvm_range_has_private(kvm, gpa_to_gfn(ghc->gpa),
+				      gpa_to_gfn(ghc->gpa + ghc->len + PAGE_SIZE - 1)));
 }
 
 gfn_t __kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_t gfn, gfn_t npages);
@@ -64,13 +73,6 @@ static inline gfn_t kvm_slot_shared_run(const struct kvm_memory_slot *slot, gfn_
 	return kvm_slot_can_be_private(slot) ? __kvm_slot_shared_run(slot, gfn, npages) : npages;
 }
 
-/* Any frame of [start, end) private? */
-static inline bool kvm_range_has_private(struct kvm *kvm, gfn_t start, gfn_t end)
-{
-	return kvm_arch_has_private_mem(kvm) &&
-	       kvm_private_map_has(&kvm->private_map, start, end, true);
-}
-
 int kvm_private_mem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t gfn,
 			    unsigned long mmu_seq, kvm_pfn_t *pfn);
 
@@ -79,6 +81,8 @@ restrictedmem_flush_t kvm_arch_private_mem_flush(struct kvm *kvm);
 /* Whether a page that the host has written must be prepared before the guest gets it; and do so. */
 bool kvm_arch_private_mem_must_prepare(struct kvm *kvm);
 void kvm_arch_private_mem_prepare(struct page *page);
+/* Whether kvm_unmap_gfn_range() gives up mmu_lock now and then, if it may block. */
+bool kvm_arch_unmap_yields(struct kvm *kvm);
 /* A capability's value, or -ENOENT when the architecture leaves it to the others. */
 int kvm_arch_private_mem_check_extension(struct kvm *kvm, long cap);
 /*

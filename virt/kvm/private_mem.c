@@ -79,6 +79,19 @@ static void yield_mmu_lock(struct kvm *kvm, struct kvm_gfn_range *range, bool *f
 }
 
 /*
+ * Where the run of frames that begins at @start ends. A handler that cannot yield by itself gets no
+ * more than it may do in one go.
+ */
+static gfn_t run_end(struct kvm *kvm, gfn_t start, const struct kvm_gfn_range *range, bool private)
+{
+	gfn_t end = kvm_private_map_next(&kvm->private_map, start, range->end, !private);
+
+	if (range->may_block && !kvm_arch_unmap_yields(kvm))
+		end = min(end, start + ATOMIC_RUN);
+	return end;
+}
+
+/*
  * Call @handler for each run of frames in @range whose state is @private. @flush and the result:
  * TLBs must be flushed; or, where the range may not block, any truth that handlers tell. A handler
  * of a long run may drop mmu_lock and sleep: nothing of the map is held across a call. That the map
@@ -91,16 +104,20 @@ static bool handle_gfn_runs(struct kvm *kvm, struct kvm_gfn_range *range, bool p
 	struct kvm_private_map *map = &kvm->private_map;
 	struct kvm_gfn_range run = *range;
 
+	lockdep_assert_held_write(&kvm->mmu_lock);
+
 	for (;;) {
 		run.start = kvm_private_map_next(map, run.start, range->end, private);
 		if (run.start >= range->end)
 			return flush;
-		run.end = kvm_private_map_next(map, run.start, range->end, !private);
+		run.end = run_end(kvm, run.start, range, private);
 		/* A handler that yields flushes what it has unmapped itself, not what was before. */
 		run.may_block = range->may_block && run.end - run.start > ATOMIC_RUN;
 		if (run.may_block)
 			flush_pending(kvm, &flush);
-		flush |= handler(kvm, &run);
+		/* The map may have changed between the two looks at it. */
+		if (run.start < run.end)
+			flush |= handler(kvm, &run);
 		run.start = run.end;
 		yield_mmu_lock(kvm, range, &flush);
 	}
@@ -195,7 +212,12 @@ static bool binding_stale(struct restrictedmem_binding *rm, unsigned long mmu_se
 {
 	struct kvm *kvm = to_private_binding(rm)->kvm;
 
-	if (READ_ONCE(kvm->mmu_invalidate_in_progress))
+	/*
+	 * A change that runs and has no lower bound may be one of ours. Events of the VMM's mapping
+	 * have one: a fault need not wait for them, and for a large one it would for long. The two are
+	 * read without mmu_lock; a conversion whose punch could come next has ended, and shows below.
+	 */
+	if (READ_ONCE(kvm->mmu_invalidate_in_progress) && !READ_ONCE(kvm->mmu_invalidate_range_start))
 		return true;
 	/* Pairs with the smp_wmb() in kvm_mmu_invalidate_end(). */
 	smp_rmb();
@@ -279,12 +301,14 @@ int kvm_private_mem_check_region(struct kvm *kvm, const struct kvm_userspace_mem
 }
 
 /* Whether @mem, which modifies @slot, leaves the binding alone. Everything else is refused. */
-bool kvm_private_mem_same_binding(const struct kvm_memory_slot *slot,
+bool kvm_private_mem_same_binding(struct kvm *kvm, const struct kvm_memory_slot *slot,
 				  const struct kvm_userspace_memory_region2 *mem)
 {
 	struct kvm_private_binding *binding = slot->private;
 	struct fd f;
 	bool same;
+
+	lockdep_assert_held(&kvm->slots_lock);
 
 	if (!(mem->flags & KVM_MEM_GUEST_MEMFD))
 		return !binding;

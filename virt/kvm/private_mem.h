@@ -17,7 +17,7 @@ void kvm_private_mem_destroy_vm(struct kvm *kvm);
 void kvm_private_mem_exit(void);
 
 int kvm_private_mem_check_region(struct kvm *kvm, const struct kvm_userspace_memory_region2 *mem);
-bool kvm_private_mem_same_binding(const struct kvm_memory_slot *slot,
+bool kvm_private_mem_same_binding(struct kvm *kvm, const struct kvm_memory_slot *slot,
 				  const struct kvm_userspace_memory_region2 *mem);
 int kvm_private_mem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 			 const struct kvm_userspace_memory_region2 *mem);
@@ -58,7 +58,8 @@ static inline int kvm_private_mem_check_region(struct kvm *kvm,
 	return mem->flags & KVM_MEM_GUEST_MEMFD ? -EINVAL : 0;
 }
 
-static inline bool kvm_private_mem_same_binding(const struct kvm_memory_slot *slot,
+static inline bool kvm_private_mem_same_binding(struct kvm *kvm,
+						const struct kvm_memory_slot *slot,
 						const struct kvm_userspace_memory_region2 *mem)
 {
 	return true;

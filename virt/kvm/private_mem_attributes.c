@@ -13,8 +13,8 @@
  * change the bounds of runs in place, and a walk that starts anew sees each chunk before or after,
  * nothing else.
  * Lifetime: an entry's page is freed by RCU after the store that takes it out of the tree. Nodes of
- * the tree are freed likewise, and they are not charged to the memory cgroup: the tree allocates
- * them. The callback is code of this module: rcu_barrier() before it is unloaded.
+ * the tree are freed likewise. Both are charged to the memory cgroup of who changes the map: frames
+ * need no memslot, so nothing else bounds the map. The callback is code of this module: rcu_barrier() before it is unloaded.
  */
 #include <linux/bitmap.h>
 #include <linux/gfp.h>
@@ -192,7 +192,7 @@ static int store_prepare(struct ma_state *mas, struct kvm_private_map *map, unsi
 	mas_set_range(mas, *first, *behind - 1);
 	if (!kvm_private_map_may_allocate())
 		return -ENOMEM;
-	return mas_preallocate(mas, entry, GFP_KERNEL);
+	return mas_preallocate(mas, entry, GFP_KERNEL_ACCOUNT);
 }
 
 /* The store. Pages of bits in [first, behind) go. */

@@ -39,8 +39,7 @@ int kvm_arch_private_mem_check_extension(struct kvm *kvm, long cap)
 	case KVM_CAP_PRE_FAULT_MEMORY:
 		return tdp_enabled;
 	case KVM_CAP_X86_SMM:
-		/* SMM needs a second address space, and KVM would have to write its state. */
-		return kvm && kvm_arch_has_private_mem(kvm) ? 0 : -ENOENT;
+		return kvm && kvm_smm_is_forbidden(kvm) ? 0 : -ENOENT;
 	default:
 		return -ENOENT;
 	}

@@ -15,6 +15,12 @@ static inline bool kvm_is_sev_type(struct kvm *kvm)
 	       (kvm->arch.vm_type == KVM_X86_SEV_VM || kvm->arch.vm_type == KVM_X86_SEV_ES_VM);
 }
 
+/* SMM needs a second address space, and KVM would have to write the guest's state. */
+static inline bool kvm_smm_is_forbidden(struct kvm *kvm)
+{
+	return kvm_arch_has_private_mem(kvm);
+}
+
 #ifdef CONFIG_KVM_PRIVATE_MEM
 bool kvm_vm_type_is_supported(unsigned long type);
 int kvm_sev_dev_has_attr(const struct kvm_device_attr *attr);

@@ -10,6 +10,12 @@
 int kvm_faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
 int __kvm_private_mem_max_level(struct kvm *kvm, gfn_t gfn, int max_level);
 
+#ifdef CONFIG_KVM_PRIVATE_MEM
+void kvm_mmu_init_private_caches(struct kvm_vcpu *vcpu);
+#else
+static inline void kvm_mmu_init_private_caches(struct kvm_vcpu *vcpu) {}
+#endif
+
 static inline int kvm_private_mem_max_level(struct kvm *kvm, gfn_t gfn, int max_level)
 {
 	return kvm_arch_has_private_mem(kvm) ? __kvm_private_mem_max_level(kvm, gfn, max_level) :

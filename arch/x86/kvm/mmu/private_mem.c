@@ -31,6 +31,28 @@ static void memory_fault_exit(struct kvm_vcpu *vcpu, struct kvm_page_fault *faul
 }
 
 /*
+ * A first fault needs page tables, too. Where the memory cgroup has no room for them it shall fail as the
+ * page itself does, and not call the OOM killer for a VMM that can be told.
+ */
+void kvm_mmu_init_private_caches(struct kvm_vcpu *vcpu)
+{
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL;
+
+	if (!kvm_arch_has_private_mem(vcpu->kvm))
+		return;
+	vcpu->arch.mmu_pte_list_desc_cache.gfp_custom = gfp;
+	vcpu->arch.mmu_page_header_cache.gfp_custom = gfp;
+	vcpu->arch.mmu_shadow_page_cache.gfp_custom = gfp;
+	vcpu->arch.mmu_shadowed_info_cache.gfp_custom = gfp;
+}
+
+/* The walk over reverse mappings looks at each frame, mapped or not, and does not yield. */
+bool kvm_arch_unmap_yields(struct kvm *kvm)
+{
+	return !kvm_memslots_have_rmaps(kvm);
+}
+
+/*
  * Find the page of a private frame. fault->hva stays 0: no event of the VMM's mapping is about
  * it, while changes of private memory block all addresses.
  */
