@@ -9,12 +9,18 @@
  * be more than a name.
  *
  * Firmware maps its memory one to one. This reads through the CPU's page
- * tables as a load of the guest would: encrypted where that is.
+ * tables as a load of the guest would: encrypted where that is. Where the host
+ * has taken pages of the tables out of the guest's nested page tables there is
+ * nothing to read; images that were found before are remembered for that, as
+ * long as the guest is not reset.
+ *
+ * Locking: one lock for what is remembered, taken inside.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/lockable.h"
 #include "qemu/units.h"
 #include "exec/exec-all.h"
 #include "sev-check-internal.h"
@@ -50,6 +56,75 @@ static const uint8_t debug_table_guid[16] = {
     0x77, 0x2e, 0x15, 0x49, 0xda, 0x1a, 0x64, 0x47,
     0xb7, 0xa2, 0x7a, 0xfe, 0xfe, 0xd9, 0x5e, 0x8b,
 };
+
+/* An image in which something was found. */
+typedef struct Image {
+    uint32_t asid;
+    uint64_t base, size;
+    char *name;
+} Image;
+
+static QemuMutex lock;
+static GArray *images;      /* the newest last */
+
+void sev_check_efi_init(void)
+{
+    qemu_mutex_init(&lock);
+    images = g_array_new(false, false, sizeof(Image));
+}
+
+void sev_check_efi_forget(uint32_t asid)
+{
+    QEMU_LOCK_GUARD(&lock);
+    for (unsigned i = images->len; i-- > 0;) {
+        Image *image = &g_array_index(images, Image, i);
+
+        if (image->asid == asid) {
+            g_free(image->name);
+            g_array_remove_index(images, i);
+        }
+    }
+}
+
+static bool image_has(const Image *image, uint64_t address)
+{
+    return image->base && address >= image->base &&
+           address - image->base < image->size;
+}
+
+static bool is_same(const Image *a, const Image *b)
+{
+    return a->asid == b->asid && a->base == b->base && a->size == b->size &&
+           !strcmp(a->name, b->name);
+}
+
+/* Takes the name. */
+static void remember(Image *image)
+{
+    QEMU_LOCK_GUARD(&lock);
+    for (unsigned i = 0; i < images->len; i++) {
+        if (is_same(&g_array_index(images, Image, i), image)) {
+            g_free(image->name);
+            return;
+        }
+    }
+    g_array_append_val(images, *image);
+}
+
+static bool remembered(uint32_t asid, uint64_t address, SevCheckName *name)
+{
+    QEMU_LOCK_GUARD(&lock);
+    for (unsigned i = images->len; i-- > 0;) {
+        const Image *image = &g_array_index(images, Image, i);
+
+        if (image->asid == asid && image_has(image, address)) {
+            name->name = g_strdup(image->name);
+            name->offset = address - image->base;
+            return true;
+        }
+    }
+    return false;
+}
 
 /* False: it is not mapped. Nothing faults. */
 static bool read_guest(CPUX86State *env, uint64_t address, void *buf,
@@ -168,28 +243,28 @@ static char *image_name(CPUX86State *env, uint64_t loaded)
 static bool is_in_image(CPUX86State *env, uint64_t loaded, uint64_t address,
                         SevCheckName *name)
 {
-    uint64_t base = read_u64(env, loaded + LOADED_BASE);
-    uint64_t size = read_u64(env, loaded + LOADED_SIZE);
+    Image image = {
+        .asid = env->sev_host.guest_asid,
+        .base = read_u64(env, loaded + LOADED_BASE),
+        .size = read_u64(env, loaded + LOADED_SIZE),
+    };
 
-    if (!base || address < base || address - base >= size) {
+    if (!image_has(&image, address)) {
         return false;
     }
-    name->name = image_name(env, loaded);
-    name->offset = address - base;
+    image.name = image_name(env, loaded);
+    name->name = g_strdup(image.name);
+    name->offset = address - image.base;
+    remember(&image);
     return true;
 }
 
-bool sev_check_efi_image(CPUX86State *env, uint64_t address,
-                         SevCheckName *name)
+/* As the guest's tables are now. */
+static bool listed(CPUX86State *env, uint64_t address, SevCheckName *name)
 {
-    uint64_t table, image;
+    uint64_t table = find_debug_table(env), image;
     uint32_t nr;
 
-    /* Before its last phase firmware has no such table. */
-    if (!(env->hflags & HF_LMA_MASK) || address >= POINTER_LIMIT) {
-        return false;
-    }
-    table = find_debug_table(env);
     if (!table) {
         return false;
     }
@@ -205,4 +280,13 @@ bool sev_check_efi_image(CPUX86State *env, uint64_t address,
         }
     }
     return false;
+}
+
+bool sev_check_efi_image(CPUX86State *env, uint64_t address,
+                         SevCheckName *name)
+{
+    /* Before its last phase firmware has no such table. */
+    return env->hflags & HF_LMA_MASK && address < POINTER_LIMIT &&
+           (listed(env, address, name) ||
+            remembered(env->sev_host.guest_asid, address, name));
 }

@@ -34,6 +34,9 @@ bool sev_check_symbol(uint64_t address, SevCheckName *name);
 char *sev_check_guid_name(const uint8_t guid[16]);
 
 /* sev-check-efi.c: the same, for firmware's images. Reads guest memory. */
+void sev_check_efi_init(void);
+/* The guest that has @asid is reset, or gone. */
+void sev_check_efi_forget(uint32_t asid);
 bool sev_check_efi_image(CPUX86State *env, uint64_t address,
                          SevCheckName *name);
 

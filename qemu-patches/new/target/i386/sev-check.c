@@ -170,6 +170,7 @@ static void give_up_names(const Guest *g)
 static void forget_reports(Guest *g)
 {
     give_up_names(g);
+    sev_check_efi_forget(g->asid);
     sev_check_map_free(g->map);
     g->map = sev_check_map_new();
     g_hash_table_remove_all(g->found);
@@ -185,6 +186,7 @@ static void end_guest(Guest *g)
     qdict_put_int(dict, "reports", g->reports);
     qdict_put_int(dict, "pages", g->pages);
     say_json(dict);
+    sev_check_efi_forget(g->asid);
     sev_check_map_free(g->map);
     g_hash_table_destroy(g->found);
     g_free(g);
@@ -496,6 +498,7 @@ bool sev_check_enable(const SevCheckConfig *config, Error **errp)
         return false;
     }
     qemu_mutex_init(&lock);
+    sev_check_efi_init();
     waiting = g_array_new(false, false, sizeof(Finding));
     sev_check_on = true;
     return true;
