@@ -48,6 +48,12 @@ static uint64_t counter(SevPspState *s, unsigned index)
     case SEV_PSP_COUNTER_LAST_ADDRESS:
     case SEV_PSP_COUNTER_LAST_WHAT:
         return last_violation(index == SEV_PSP_COUNTER_LAST_ADDRESS);
+    case SEV_PSP_COUNTER_SHADOW_PAGES:
+        return sev_enc_use().pages;
+    case SEV_PSP_COUNTER_SHADOW_RESIDENT:
+        return sev_enc_use().resident;
+    case SEV_PSP_COUNTER_SHADOW_COPIES:
+        return sev_enc_use().copies;
     default:
         return 0;
     }

@@ -26,6 +26,8 @@
 #define PAGE SEV_CIPHER_PAGE
 #define LINE SEV_STRICT_LINE
 #define MAX_CPUS 64         /* bits of SevEncDirty.cpus */
+/* Structs that wait for a page: an exit makes as many clean as were written. */
+#define MAX_SPARE 256
 /* Below, what the guest's host sees depends on the chip set's switches. */
 #define FIRST_PA (1 * MiB)
 
@@ -180,6 +182,9 @@ void sev_enc_make_clean(SevEncDirty *d)
     enc.page[last->page].dirty = at + 1;
     enc.page[d->page].dirty = 0;
     sev_enc_key_put(d->key);
+    if (enc.dirty->len - enc.nr_dirty > MAX_SPARE) {
+        g_free(g_ptr_array_remove_index(enc.dirty, enc.dirty->len - 1));
+    }
 }
 
 static SevEncDirty *make_dirty(uint64_t page, SevEncKey *key, uint32_t asid)
@@ -474,6 +479,43 @@ SevEncStats sev_enc_stats(void)
     return enc.stats;
 }
 
+/* As mincore() says it; 0 where there is none. */
+static uint64_t resident_pages(uint8_t *start, uint64_t pages)
+{
+    uint64_t n = 0;
+#ifdef CONFIG_LINUX
+    unsigned char vec[4096];
+
+    for (uint64_t i = 0; i < pages; i += sizeof(vec)) {
+        uint64_t some = MIN(pages - i, sizeof(vec));
+
+        if (mincore(start + i * PAGE, some * PAGE, vec)) {
+            return n;
+        }
+        for (uint64_t k = 0; k < some; k++) {
+            n += vec[k] & 1;
+        }
+    }
+#endif
+    return n;
+}
+
+SevEncUse sev_enc_use(void)
+{
+    SevEncUse use = { 0 };
+
+    if (!enc.on) {
+        return use;
+    }
+    QEMU_LOCK_GUARD(&sev_enc_lock);
+    for (uint64_t i = 0; i < enc.pages; i++) {
+        use.pages += enc.page[i].key != 0;
+    }
+    use.resident = resident_pages(enc.plain, enc.pages);
+    use.copies = enc.dirty->len;
+    return use;
+}
+
 SevEncKeyStats sev_enc_key_stats(const SevEncKey *key)
 {
     SevEncKeyStats stats = { 0 };
@@ -543,6 +585,7 @@ static void map_shadow(Object *owner, X86MachineState *x86ms)
 
 bool sev_enc_enable(Object *owner, bool paranoid, Error **errp)
 {
+    ERRP_GUARD();
     MachineState *ms = MACHINE(qdev_get_machine());
     Error *err = NULL;
 
@@ -551,6 +594,8 @@ bool sev_enc_enable(Object *owner, bool paranoid, Error **errp)
         return true;
     }
     if (!check_machine(ms, errp)) {
+        error_append_hint(errp, "Change the machine, or say enc=none on the"
+                          " sev-psp device.\n");
         return false;
     }
     memory_region_init_ram_flags_nomigrate(&enc.shadow, owner, "sev-shadow",

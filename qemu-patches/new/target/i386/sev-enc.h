@@ -85,6 +85,14 @@ typedef struct SevEncStats {
 } SevEncStats;
 SevEncStats sev_enc_stats(void);
 
+/* What encryption takes of the memory of the machine that emulates, in pages. */
+typedef struct SevEncUse {
+    uint64_t pages;         /* in the shadow: decrypted with some key */
+    uint64_t resident;      /* memory that the shadow takes */
+    uint64_t copies;        /* as RAM has it, of pages that CPUs write to */
+} SevEncUse;
+SevEncUse sev_enc_use(void);
+
 /* Of one key, NULL: zeroes. */
 typedef struct SevEncKeyStats {
     uint64_t pages;         /* in the shadow now */

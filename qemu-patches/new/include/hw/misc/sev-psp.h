@@ -49,6 +49,10 @@ enum {
      */
     SEV_PSP_COUNTER_LAST_ADDRESS,
     SEV_PSP_COUNTER_LAST_WHAT,
+    /* What encryption takes of the emulating machine's memory: sev_enc_use() */
+    SEV_PSP_COUNTER_SHADOW_PAGES,
+    SEV_PSP_COUNTER_SHADOW_RESIDENT,
+    SEV_PSP_COUNTER_SHADOW_COPIES,
     SEV_PSP_COUNTER_NR,
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The machine counts cache flushes by their kind. What it counts is what the kernel says it does,
- * as seen by probes of its functions: so the machine's numbers can be a budget.
+ * as seen by probes of its functions: so the machine's numbers can be a budget. And it counts the
+ * memory that its encryption takes, which has a bound.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -91,6 +92,30 @@ TEST_F_TIMEOUT(counters, df_flush, SEV_TEST_SECONDS)
 	EXPECT_LE(1, SINCE(DF_FLUSH));
 	EXPECT_GE(2, SINCE(DF_FLUSH));
 	self->vm.vcpus[0].vm = NULL;
+}
+
+/*
+ * Encryption takes a page of the emulating machine for each page that guests touch privately, and
+ * some for what is being written, and gives them back.
+ */
+TEST_F_TIMEOUT(counters, shadow, SEV_TEST_SECONDS)
+{
+	const uint64_t pages = 4096, spare = 256;
+	uint64_t others = COUNT(SHADOW_PAGES);
+
+	BOOT(.pages = DATA / PAGE + pages, .launch_pages = DATA / PAGE, .program = SEV_GUEST_TOUCH,
+	     .args = { DATA, pages, 1, 3 });
+	EXPECT_GT(others + DATA / PAGE + 64, COUNT(SHADOW_PAGES));
+	RUN_VCPU(&self->vm.vcpus[0], DONE);
+	EXPECT_LE(others + pages, COUNT(SHADOW_PAGES));
+	EXPECT_GT(others + pages + DATA / PAGE + 64, COUNT(SHADOW_PAGES));
+	EXPECT_LT(0, COUNT(SHADOW_RESIDENT));
+	EXPECT_GE(COUNT(SHADOW_PAGES), COUNT(SHADOW_RESIDENT));
+	EXPECT_GE(spare, COUNT(SHADOW_COPIES));
+	sev_vm_destroy(&self->vm);
+	self->vm.vcpus[0].vm = NULL;
+	EXPECT_GE(others, COUNT(SHADOW_PAGES));
+	EXPECT_GE(others, COUNT(SHADOW_RESIDENT));
 }
 
 TEST_HARNESS_MAIN

@@ -22,6 +22,10 @@ enum sev_counter {
 	SEV_COUNTER_VIOLATIONS,
 	SEV_COUNTER_LAST_ADDRESS,
 	SEV_COUNTER_LAST_WHAT,
+	/* What enc=xts takes of the emulating machine, in pages. */
+	SEV_COUNTER_SHADOW_PAGES,	/* that have plain text */
+	SEV_COUNTER_SHADOW_RESIDENT,	/* memory that is taken for it */
+	SEV_COUNTER_SHADOW_COPIES,	/* of pages that are being written */
 };
 
 /* How a page came into use without a flush that it needed. */
