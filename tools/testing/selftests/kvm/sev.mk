@@ -75,7 +75,7 @@ bare-library := svm_bare_entry svm_bare_lib svm_bare_psp
 upstream := sev_migrate_tests
 
 # What runs programs, or reads results, in the emulated host.
-scripts := kunit_results.sh run_all.sh
+scripts := exits.sh kunit_results.sh run_all.sh
 
 all: $(programs:%=$(OUT)/%) $(files:%=$(OUT)/%) $(upstream:%=$(OUT)/%) $(bare:%=$(OUT)/%) \
 	$(scripts:%=$(OUT)/%)
