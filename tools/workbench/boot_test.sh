@@ -8,7 +8,10 @@
 #   boot_test.sh [SPEC...]     SPEC: vcpus=1|2,tdp=on|off,thp=on|off,mem=SIZE,kernel=fast|debug[,guest=6.12][,work=...]
 #                              work=reboot (the default), full: no reboot, or boot: to the init and off; then [,check=on]:
 #                              the machine looks whether the guest uses its memory as it reports it (guest_reports.sh)
-#   boot_test.sh product       every combination
+#                              [,enc=none|paranoid|strict]: no encryption; all plain text forgotten at each exit; missing
+#                              cache flushes reported
+#   boot_test.sh product       every combination, one boot each with enc=paranoid and enc=strict, and the disk of the host
+#                              read for long while encrypted guests come and go
 #
 # Without an argument: eight boots in which each two values of different options meet at least once, but for the
 # largest guest on the debug kernel, which takes ten minutes: the tiny guest does that (far_larger_than_the_host). Three
@@ -39,12 +42,14 @@ product()
 	for kernel in fast debug; do for mem in 512M 2G 64G; do for thp in on off; do for tdp in on off; do for vcpus in 1 2; do
 		echo "vcpus=$vcpus,tdp=$tdp,thp=$thp,mem=$mem,kernel=$kernel"
 	done; done; done; done; done
+	echo vcpus=1,tdp=on,thp=on,mem=2G,kernel=fast,enc=paranoid
+	echo vcpus=2,tdp=on,thp=off,mem=2G,kernel=fast,enc=strict
 }
 
 # Each two values of two options that the product holds must be in one of the eight.
 pairs()
 {
-	sed 's/,guest=.*//; s/,work=.*//; s/,check=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' |
+	sed 's/,guest=.*//; s/,work=.*//; s/,check=.*//; s/,enc=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' |
 		grep -vxF 'mem=64G kernel=debug' | sort -u
 }
 
@@ -86,7 +91,8 @@ verify()
 	mem=$(option "$spec" mem)
 	[ "$mem" != 64G ] || map=0
 	object=$("$root/tools/workbench/report.sh" guest "$facts" "status=$rc" firmware=own "ram=$mem" \
-		"ram_pages=$(($(mib "$mem") * 256))" "guest_smp=$(option "$spec" vcpus)" icount=0 "logs=$log") || return
+		"ram_pages=$(($(mib "$mem") * 256))" "guest_smp=$(option "$spec" vcpus)" \
+		"enc=$(machine_encryption "$(psp_args "$spec")")" icount=0 "logs=$log") || return
 	echo "$object" > "${facts%.facts}.json"
 	for ((i = 0; i < ${#expect[@]}; i += 2)); do
 		[ "$(jq --arg map "$map" "${expect[i + 1]}" <<< "$object")" = true ] || echo "does not hold: ${expect[i]}"
@@ -95,20 +101,34 @@ verify()
 	[ "$(sed -n 's/^cpus //p' "$facts" | tail -n 1)" = "$(option "$spec" vcpus)" ] || echo "not $(option "$spec" vcpus) vCPUs"
 	[ "$(sed -n 's/^host_tdp_mmu //p' "$facts")" = "$(option "$spec" tdp | sed 's/on/Y/; s/off/N/')" ] || echo "not tdp=$(option "$spec" tdp)"
 	[ "$(sed -n 's/^host_thp //p' "$facts")" = "$thp $thp" ] || echo "not thp=$(option "$spec" thp)"
+	[ "$(option "$spec" enc)" != strict ] || ! grep -m 3 'sev-strict' "$logs/boots/${spec//[=,]/-}.qemu" || echo "a flush is missing"
 	[ "$(option "$spec" check)" != on ] ||
 		"$root/tools/workbench/guest_reports.sh" compare "own-$(option "$spec" guest 6.1)" "$log.check"
+}
+
+# What the secure processor is told for spec $1.
+psp_args()
+{
+	case $(option "$1" enc) in
+	'') echo "${PSP_ARGS:-}" ;;
+	none) echo enc=none ;;
+	paranoid) echo paranoid=on ;;
+	strict) echo coherency=strict ;;
+	*) die "$1: enc=none, paranoid or strict" ;;
+	esac
 }
 
 # boot SPEC: one boot; leaves rc, log, facts
 boot()
 {
-	local spec=$1 tdp=1 thp=always kernel=linux-o mem=4G map=1 psp=${PSP_ARGS:-} append='' maps
+	local spec=$1 tdp=1 thp=always kernel=linux-o mem=4G map=1 psp append='' maps
 
 	log=$dir/${spec//[=,]/-}
 	facts=$log.facts
 	# What an earlier run left must not be taken for this one's.
 	rm -f "$log".{facts,json,guest,check,check.text}
 	rc=1
+	psp=$(psp_args "$spec") || return
 	if [ "$(option "$spec" check)" = on ]; then
 		maps=$("$root/tools/workbench/guest_reports.sh" names "guest-$(option "$spec" guest 6.1)") || return
 		psp+=${psp:+,}check=c-bit,check-json=$log.check,check-text=$log.check.text,check-maps=$maps
@@ -131,6 +151,13 @@ boot()
 		GUEST_APPEND=$append GUEST_MAP=$map GUEST_CONSOLE=1 GUEST_DEADLINE=$((deadline - 60)) bash guest.sh" > "$facts" 2> "$log.guest" || rc=$?
 }
 
+# What make check does a few times, ROUNDS times.
+disk()
+{
+	"$host" --name boots/disk --timeout "$deadline" "$build/selftests" "SEV_DISK_ROUNDS=${ROUNDS:-200} ./sev_encryption_test" \
+		> "$dir/disk.log" 2> "$dir/disk.err"
+}
+
 # Are there enough guests of either size to compare?
 compare=0
 case ${1:-} in
@@ -149,7 +176,9 @@ esac
 
 n=0 failed=0
 names=()
-echo "1..$((${#specs[@]} + compare))"
+rounds=0
+[ "${1:-}" != product ] || rounds=1
+echo "1..$((${#specs[@]} + compare + rounds))"
 for spec in "${specs[@]}"; do
 	n=$((n + 1))
 	began=$SECONDS
@@ -171,6 +200,15 @@ if [ $compare = 1 ]; then
 	verdict=$("$root/tools/workbench/resident_check.sh" "${names[@]}") || failed=$((failed + 1))
 	grep '^#' <<< "$verdict"
 	sed -n "s/^\(ok\|not ok\) /\1 $n - /p" <<< "$verdict"
+fi
+if [ $rounds = 1 ]; then
+	n=$((n + 1))
+	if disk; then
+		echo "ok $n - the disk of the host beside guests"
+	else
+		failed=$((failed + 1))
+		echo "not ok $n - the disk of the host beside guests (log: $dir/disk.log)"
+	fi
 fi
 [ "${1:-}" != product ] || echo "$((n - failed)) passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]

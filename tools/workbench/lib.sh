@@ -69,6 +69,17 @@ mib()
 	esac
 }
 
+# What the secure processor does to guests' memory by PSP_ARGS=$1; xts is the device's default.
+machine_encryption()
+{
+	local args=,$1,
+
+	case $args in
+	*,enc=*) args=${args##*,enc=} && echo "${args%%,*}" ;;
+	*) echo xts ;;
+	esac
+}
+
 # Memory of this machine in MiB: MemTotal or MemAvailable.
 memory_mib()
 {

@@ -5,7 +5,7 @@
 # map of a guest's memory. Documentation/dev/run-report.rst describes the report.
 #
 #   report.sh guest FACTS NAME=VALUE...   one guest's object on stdout; names: status firmware ram ram_pages
-#                                         guest_smp icount logs
+#                                         guest_smp enc icount logs
 #   report.sh table REPORT                a column for each guest
 #   report.sh map REPORT PNG              the map of the guest on private memory: text on stdout, and a picture;
 #                                         a sentence if there is none

@@ -51,6 +51,8 @@ holds_for pinned "the pins by region hold all pins, and all RAM is among them" \
 holds "instructions in the deterministic mode only" \
 	'.host.deterministic as $d | .runs | all((.cost.instructions_to_init != null) == $d)'
 
+holds_for private "its memory is ciphertext" '.machine_encryption == "xts"'
+holds_for pinned "its memory is not" '.machine_encryption == "none"'
 # What the guest has not touched is pinned as the zero page: see "Pinned and resident" in run-report.rst.
 holds_for pinned "all of the RAM is pinned" '.pages.pinned == .pages.ram and .pages.resident > 16384 and .pages.resident <= .pages.ram'
 holds_for pinned "nothing is known of what the guest shares" '.pages.private == null and .pages.shared == null and .map == null'

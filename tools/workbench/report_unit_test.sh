@@ -28,7 +28,7 @@ field()
 guest()
 {
 	cat > "$tmp/facts"
-	"$make_report" guest "$tmp/facts" "$@" status=0 firmware=F ram=1M ram_pages=256 guest_smp=2 icount=1 logs=build/logs/x
+	"$make_report" guest "$tmp/facts" "$@" status=0 firmware=F ram=1M ram_pages=256 guest_smp=2 enc=xts icount=1 logs=build/logs/x
 }
 
 # Five cells of 64 KiB: each has 16 pages.
@@ -57,6 +57,10 @@ check "facts: stray accesses of both kinds" is "$(field .conversions.stray_acces
 check "facts: a status is a verdict" is "$(field .passed "$(guest status=1 <<< "$private_facts")")" false
 check "facts: no instructions outside of the deterministic mode" \
 	is "$(field .cost.instructions_to_init "$(guest icount=0 <<< "$private_facts")")" null
+check "facts: what the machine does to the guest's memory" is "$(field .machine_encryption "$private")" '"xts"'
+check "machine_encryption: the default, a choice, the last of two, none of it a part of another word" \
+	is "$(for args in '' paranoid=on enc=none,x=y x=y,enc=none enc=none,enc=xts x=enc=none; do machine_encryption "$args"; done | tr '\n' ' ')" \
+	"xts xts none none xts xts "
 check "facts: none at all" is "$(field '[.vmm, .pages.private, .pages.resident, .map, .cost.exits]' "$(guest < /dev/null)")" '[null,null,null,null,null]'
 check "map: the pages of each cell, and what is resident of both halves" \
 	is "$(field .map "$private")" '{"pages_per_cell":16,"cells":[[16,0,16,0],[16,0,7,0],[16,0,0,0],[8,8,1,2],[0,16,0,0]]}'

@@ -78,6 +78,17 @@ firmware_name()
 	echo "OVMF $("$root/tools/workbench/fetch.sh" --version "$role") $1"
 }
 
+# The default type of VM loses pages that this kernel does not pin (sev-encryption.rst): the pinned guest has no
+# encryption, unless the user wants to see that.
+psp_args()
+{
+	if [ "$1" = pinned ]; then
+		echo "${PSP_ARGS:-enc=none}"
+	else
+		echo "${PSP_ARGS:-}"
+	fi
+}
+
 fact()
 {
 	sed -n "s/^$2 //p" "$build/report/run.$1.facts" | tail -n 1
@@ -101,12 +112,13 @@ run_guest()
 
 	firmware=$(firmware_of "$kind")
 	say RUN "emulated host ($SMP processors, $MEM), in it an SEV guest ($smp, $mem $kind, OVMF $firmware, Debian $(cat "$folder/release"))"
-	QUIET=1 "$host" --name "$log" "$folder" \
+	PSP_ARGS=$(psp_args "$kind") QUIET=1 "$host" --name "$log" "$folder" \
 		"echo host_kernel \$(uname -r); dmesg | sed -n 's/.*SEV API:/psp_api /p; s/.*SEV enabled (\(ASIDs.*\))/host_sev \1/p';
 		GUEST_MEMORY=$kind GUEST_FIRMWARE=$firmware GUEST_MEM=$mem GUEST_SMP=$smp GUEST_MAP=1 GUEST_CONSOLE=1 GUEST_DEADLINE=600 bash guest.sh" \
 		2> >(tr -d '\r' | tee "$logs/$log.guest" | sed -u 's/^/  guest| /' >&2) | pass_facts > "$facts" || rc=$?
 	"$root/tools/workbench/report.sh" guest "$facts" "status=$rc" "firmware=$(firmware_name "$firmware")" \
-		"ram=$mem" "ram_pages=$(($(mib "$mem") * 256))" "guest_smp=$smp" "icount=$ICOUNT" "logs=build/logs/$log" \
+		"ram=$mem" "ram_pages=$(($(mib "$mem") * 256))" "guest_smp=$smp" \
+		"enc=$(machine_encryption "$(psp_args "$kind")")" "icount=$ICOUNT" "logs=build/logs/$log" \
 		> "$build/report/run.$kind.json"
 }
 

@@ -24,6 +24,7 @@ def map($private; $resident):
 	passed: ($status == "0"),
 	vmm: $f.vmm,
 	firmware: $firmware,
+	machine_encryption: $enc,
 	guest: {
 		kernel: $f.kernel, cpus: ($guest_smp | number), ram: $ram, mem_kib: $f.mem_kib,
 		memory_encryption: $f.memory_encryption

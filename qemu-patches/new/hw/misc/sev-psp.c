@@ -199,11 +199,11 @@ static bool sev_psp_parse_hex(const char *name, const char *hex, uint8_t *out,
 
 static bool sev_psp_check_encryption(SevPspState *s, Error **errp)
 {
-    s->encrypts = s->enc && !strcmp(s->enc, "xts");
-    if (s->enc && !s->encrypts && strcmp(s->enc, "none")) {
+    s->encrypts = !s->enc || !strcmp(s->enc, "xts");
+    if (!s->encrypts && strcmp(s->enc, "none")) {
         error_setg(errp, "sev-psp: enc=%s is not supported", s->enc);
-        error_append_hint(errp, "Supported: enc=none (guest memory is not"
-                          " encrypted), enc=xts.\n");
+        error_append_hint(errp, "Supported: enc=xts (the default), enc=none"
+                          " (guest memory is not encrypted).\n");
         return false;
     }
     if (!s->encrypts && (s->debug_key_hex || s->paranoid)) {

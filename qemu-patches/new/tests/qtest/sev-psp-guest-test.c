@@ -226,7 +226,7 @@ static void test_dbg(void)
         { 0xfffffffffffffff0, DATA2, 32, INVALID_ADDRESS },
         { DATA, DATA2, 0x20010, OK },
     };
-    Psp *p = psp_new("");
+    Psp *p = psp_new(",enc=none");
     g_autofree uint8_t *src = g_malloc(0x20020);
     g_autofree uint8_t *dst = g_malloc(0x20020);
     uint32_t h, locked;

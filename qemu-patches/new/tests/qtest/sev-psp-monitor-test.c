@@ -60,7 +60,7 @@ static void test_log(void)
     g_assert_cmpint(qdict_get_int(info, "commands"), ==, 0);
     g_assert_cmpuint(length(info, "log"), ==, 0);
     g_assert_cmpstr(qdict_get_str(info, "state"), ==, "uninit");
-    g_assert_cmpstr(qdict_get_str(info, "encryption"), ==, "none");
+    g_assert_cmpstr(qdict_get_str(info, "encryption"), ==, "xts");
     g_assert_false(qdict_get_bool(info, "strict"));
     qobject_unref(info);
 

@@ -217,13 +217,14 @@ static void test_busy(void)
     g_unlink(log);
 }
 
-static void refused(const char *args, const char *message)
+static void refused_with(const char *accel, const char *args,
+                         const char *message)
 {
     g_autofree char *bios = bios_new();
     /* One that is not refused would run for ever. */
     g_autofree char *line = g_strdup_printf(
-        "timeout 30 %s -machine q35,accel=qtest -nodefaults -display none -bios %s %s",
-        getenv("QTEST_QEMU_BINARY"), bios, args);
+        "timeout 30 %s -machine q35 -accel %s -nodefaults -display none"
+        " -bios %s %s", getenv("QTEST_QEMU_BINARY"), accel, bios, args);
     g_autofree char *err = NULL;
     int status;
 
@@ -237,17 +238,24 @@ static void refused(const char *args, const char *message)
     g_unlink(bios);
 }
 
+static void refused(const char *args, const char *message)
+{
+    refused_with("qtest", args, message);
+}
+
 static void test_options(void)
 {
     Psp *p;
     QDict *rsp;
 
-    refused("-device sev-psp,enc=ecb", "Supported: enc=none");
+    refused("-device sev-psp,enc=ecb", "Supported: enc=xts");
     refused("-device sev-psp,enc=xts,debug-key=00", "debug-key needs 64");
     refused("-device sev-psp,enc=none,debug-key=00", "need enc=xts");
     refused("-device sev-psp,enc=none,paranoid=on", "need enc=xts");
     refused("-device sev-psp,coherency=lazy", "eager or strict");
-    refused("-device sev-psp,coherency=strict", "needs enc=xts");
+    /* The encryption that nobody asked for has its needs, too. */
+    refused_with("tcg,thread=multi", "-device sev-psp", "needs -accel tcg");
+    refused_with("tcg,thread=multi", "-device sev-psp", "say enc=none");
     refused("-device sev-psp,coherency=strict,enc=none", "needs enc=xts");
     refused("-device sev-psp,enc=xts,paranoid=on,coherency=strict",
             "exclude each other");
