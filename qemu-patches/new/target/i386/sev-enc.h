@@ -85,7 +85,7 @@ typedef struct SevEncStats {
 } SevEncStats;
 SevEncStats sev_enc_stats(void);
 
-/* What encryption takes of the memory of the machine that emulates, in pages. */
+/* What encryption takes of the emulating machine's memory, in pages. */
 typedef struct SevEncUse {
     uint64_t pages;         /* in the shadow: decrypted with some key */
     uint64_t resident;      /* memory that the shadow takes */
