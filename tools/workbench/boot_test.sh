@@ -15,7 +15,8 @@
 #
 # Without an argument: eight boots in which each two values of different options meet at least once, but for the
 # largest guest on the debug kernel, which takes ten minutes: the tiny guest does that (far_larger_than_the_host). Three
-# of 2 GiB and three of 64 GiB are among them, for resident_check.sh.
+# of 2 GiB and three of 64 GiB are among them, for resident_check.sh; in the two that reboot the machine looks at what
+# the guest reports.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -26,8 +27,8 @@ mkdir -p "$dir"
 # shellcheck disable=SC2054 # the commas are the specs'
 eight=(
 	vcpus=1,tdp=on,thp=on,mem=512M,kernel=debug,work=full
-	vcpus=2,tdp=off,thp=off,mem=512M,kernel=fast,guest=6.12
-	vcpus=1,tdp=off,thp=off,mem=2G,kernel=fast
+	vcpus=2,tdp=off,thp=off,mem=512M,kernel=fast,guest=6.12,check=on
+	vcpus=1,tdp=off,thp=off,mem=2G,kernel=fast,check=on
 	vcpus=2,tdp=off,thp=off,mem=2G,kernel=debug,work=boot
 	vcpus=2,tdp=on,thp=off,mem=64G,kernel=fast,work=full
 	vcpus=2,tdp=off,thp=on,mem=64G,kernel=fast,work=boot

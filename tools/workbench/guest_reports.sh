@@ -66,7 +66,7 @@ boot_stock()
 	maps=$(names guest-6.1) || return
 	gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o "$tmp/page-reports.so" "$platform/page-reports.c" || return
 	cp -al "$build/guest-6.1" "$tmp/guest" && mv "$tmp/page-reports.so" "$tmp/guest/"
-	PSP_ARGS=check=c-bit,check-json=$out.json,check-text=$out.text,check-maps=$maps MEM=2G QUIET=1 BOOT_TIMEOUT=400 \
+	PSP_ARGS=enc=none,check=c-bit,check-json=$out.json,check-text=$out.text,check-maps=$maps MEM=2G QUIET=1 BOOT_TIMEOUT=400 \
 		"$platform/host.sh" --name guest-reports/stock --timeout "$deadline" "$tmp/guest" \
 		"export GUEST_FIRMWARE=4m GUEST_MEM=512M GUEST_SMP=2 GUEST_DEADLINE=$((deadline - 50)) GUEST_CONSOLE=1 GUEST_APPEND=nokaslr
 		REPORTS_LOG=/run/reports REPORTS_MEM=$((512 << 20)) REPORTS_OFFER=2 LD_PRELOAD=/mnt/page-reports.so bash guest.sh" \
