@@ -45,21 +45,15 @@ void kvm_private_fault_init(const KVMPrivateTarget *target)
 }
 
 /*
- * First ask the other vCPUs to stop, which would take what is given back. The
- * address range stays: to unmap it could split a mapping, and that takes memory
- * of the kernel's. A guest that is reset and comes to the limit again finds no
- * reserve: to fill it anew could need what is not there.
+ * First ask the other vCPUs to stop, which would take what is given back, and
+ * before QEMU needs it to say why. The address range stays: to unmap it could
+ * split a mapping, and that takes memory of the kernel's. A guest that is reset
+ * and comes to the limit again finds no reserve: to fill it anew could need
+ * what is not there.
  */
 static void release_reserve(void)
 {
-    CPUState *cpu;
-
-    CPU_FOREACH(cpu) {
-        if (cpu != current_cpu) {
-            cpu->stop = true;
-            qemu_cpu_kick(cpu);
-        }
-    }
+    kvm_private_stop_others();
     if (reserve) {
         madvise(reserve, RESERVE_SIZE, MADV_DONTNEED);
         reserve = NULL;
@@ -129,7 +123,8 @@ static void stop_at_limit(hwaddr gpa)
 /*
  * With the BQL. What kvm_cpu_exec() goes on with: 0, another KVM_RUN; or
  * EXCP_INTERRUPT, which leaves it: to stop, or to come back with the machine
- * check, which is delivered where it begins and nowhere else.
+ * check, which is delivered where it begins and nowhere else. A KVM_RUN that
+ * failed has left nothing in KVM that another one would have to complete.
  */
 static int memory_fault(CPUState *cpu, int err, hwaddr gpa, bool private)
 {

@@ -10,4 +10,7 @@
 
 void kvm_private_fault_init(const KVMPrivateTarget *target);
 
+/* Ask all vCPUs but this thread's to stop. With the BQL. */
+void kvm_private_stop_others(void);
+
 #endif

@@ -74,17 +74,32 @@ unsigned int kvm_private_map_generation(void)
     return map_generation;
 }
 
+/*
+ * What a page has in both of its halves is seen by every vCPU that still runs.
+ * They are asked, and not waited for: this may be inside a memory transaction,
+ * or hold a lock that they want.
+ */
+void kvm_private_stop_others(void)
+{
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        if (cpu != current_cpu) {
+            cpu->stop = true;
+            qemu_cpu_kick(cpu);
+        }
+    }
+}
+
 void kvm_private_stop(const char *fmt, ...)
 {
     va_list ap;
 
+    kvm_private_stop_others();
     va_start(ap, fmt);
     error_vreport(fmt, ap);
     va_end(ap);
-    /*
-     * A request, not do_vm_stop(): this may be inside a memory transaction,
-     * where nobody can wait for vCPUs. The vCPU that runs into it stops here.
-     */
+    /* A request, not do_vm_stop(), which waits for vCPUs. */
     qemu_system_vmstop_request_prepare();
     qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
     if (qemu_in_vcpu_thread()) {
