@@ -257,8 +257,8 @@ bool kvm_x86_private_realize(X86CPU *cpu, Error **errp)
     return true;
 }
 
-static int map_gpa_range(CPUState *cs, uint64_t gpa, uint64_t npages,
-                         uint64_t attributes)
+static void map_gpa_range(CPUState *cs, uint64_t gpa, uint64_t npages,
+                          uint64_t attributes)
 {
     bool to_private = attributes & KVM_MAP_GPA_RANGE_ENCRYPTED;
     Error *err = NULL;
@@ -271,14 +271,18 @@ static int map_gpa_range(CPUState *cs, uint64_t gpa, uint64_t npages,
         kvm_private_stop("%s: the VM is stopped", error_get_pretty(err));
         qemu_mutex_unlock_iothread();
         error_free(err);
-        return EXCP_INTERRUPT;
     }
-    return 0;
 }
 
 /*
  * The result is always written: KVM leaves in it what the last exit had there.
  * Guests ignore it, so a conversion that failed cannot be left to them.
+ *
+ * KVM completes the hypercall at the next KVM_RUN. So there must be one even if
+ * the VM is to stop: kvm_private_stop() has asked for it to end right after
+ * that. EXCP_INTERRUPT would leave the completion to the first KVM_RUN after a
+ * reset, which would put the result and the address of the next instruction
+ * into the registers of a vCPU that is about to start.
  */
 int kvm_x86_handle_hypercall(CPUState *cs, struct kvm_run *run)
 {
@@ -287,6 +291,7 @@ int kvm_x86_handle_hypercall(CPUState *cs, struct kvm_run *run)
         return 0;
     }
     run->hypercall.ret = 0;
-    return map_gpa_range(cs, run->hypercall.args[0], run->hypercall.args[1],
-                         run->hypercall.args[2]);
+    map_gpa_range(cs, run->hypercall.args[0], run->hypercall.args[1],
+                  run->hypercall.args[2]);
+    return 0;
 }
