@@ -29,6 +29,7 @@ static PrivateRAMObserver *observer;
 
 static __thread unsigned int inspect_depth;
 static __thread bool inspect_hit;
+static __thread const char *named_device;
 
 void private_ram_observe(PrivateRAMObserver *fn)
 {
@@ -126,6 +127,19 @@ static bool find_private(PrivateRAM *pr, hwaddr offset, hwaddr len,
     return page < end;
 }
 
+PrivateRAMDevice *private_ram_device_begin(const char *name)
+{
+    static PrivateRAMDevice scope;
+
+    named_device = name;
+    return &scope;
+}
+
+void private_ram_device_end(PrivateRAMDevice *device)
+{
+    named_device = NULL;
+}
+
 typedef struct DeviceSearch {
     AddressSpace *as;
     char *path;
@@ -153,12 +167,16 @@ static int match_device(Object *obj, void *opaque)
 
 /*
  * A PCI device has an address space of its own, and so a name. The others
- * share that of the system, and one of an I/O thread cannot walk the devices.
+ * share that of the system, where some say who they are, and one of an I/O
+ * thread cannot walk the devices.
  */
 static char *device_name(AddressSpace *as)
 {
     DeviceSearch search = { .as = as };
 
+    if (named_device) {
+        return g_strdup(named_device);
+    }
     if (!as) {
         return g_strdup("a device");
     }

@@ -167,6 +167,24 @@ PrivateRAMInspect *private_ram_reload_begin(void);
     g_autoptr(PrivateRAMInspect) private_ram_reload_guard \
         __attribute__((unused)) = private_ram_reload_begin()
 
+/*
+ * From here to the end of the scope, accesses of this thread are those of the
+ * device @name, which has no address space of its own to be told by. Scopes do
+ * not nest.
+ */
+typedef struct PrivateRAMDevice {
+    bool unused;
+} PrivateRAMDevice;
+
+PrivateRAMDevice *private_ram_device_begin(const char *name);
+void private_ram_device_end(PrivateRAMDevice *device);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrivateRAMDevice, private_ram_device_end)
+
+#define PRIVATE_RAM_DEVICE_GUARD(name) \
+    g_autoptr(PrivateRAMDevice) private_ram_device_guard \
+        __attribute__((unused)) = private_ram_device_begin(name)
+
 /* For commands that make no sense without all of guest memory. */
 bool private_ram_refuses(const char *what, Error **errp);
 

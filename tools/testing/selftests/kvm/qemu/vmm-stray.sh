@@ -8,7 +8,7 @@ set -u
 
 work=/run/vmm-stray
 . "$(dirname "$0")/vmm-lib.sh"
-device="a device in address space 'memory'"
+device=fw_cfg
 
 # Debian's OVMF, until its first DMA: fw_cfg's.
 start_ovmf()
@@ -108,6 +108,8 @@ check "which is the one that the guest gave" is $((0x1800000)) "$(stat gpa)"
 check "it does not go on without a reset" is refused "$(qmp cont > /dev/null 2>&1 && echo "goes on" || echo refused)"
 qmp system_reset > /dev/null
 qmp cont > /dev/null
+check "after a reset it starts" is ready "$(hear)"
+check "and does as it is told" is "read 00000000" "$(ask r 1800000)"
 vmm_quit
 check "QEMU ends" is 0 "$status"
 echo "1..$n"
