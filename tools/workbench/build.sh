@@ -211,19 +211,27 @@ guest()
 vmm_guest_options=(-m32 -march=i686 -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns)
 
+# flat_firmware NAME ADDRESS [VARIANT]: firmware in assembler, for vmm()
+flat_firmware()
+{
+	local name=$1${3:+-$3}
+
+	gcc -m32 -DROUNDS=2000 ${3:+"-D${3^^}"} -c -o "$out/.$name.o" "$machine/$1.S"
+	ld -m elf_i386 -Ttext="$2" --oformat binary -o "$out/$name.bin" "$out/.$name.o"
+}
+
 # Our QEMU beside a guest, and the tests that run it, with their firmware, for a host that shows one folder
 # only. Without symbols, and not by a link: it is copied into the host's memory for each run.
 vmm()
 {
-	local out=$build/$1/vmm name
+	local out=$build/$1/vmm
 
 	stale "$out/qemu-system-x86_64" "$build/qemu-o/qemu-system-x86_64" "$machine"/vmm-*.{sh,S,c,lds} "$bench/tap.sh" || return 0
 	mkdir -p "$out"
 	cp "$machine"/vmm-*.sh "$bench/tap.sh" "$out/"
-	for name in vmm-hostile vmm-inspect; do
-		gcc -m32 -DROUNDS=2000 -c -o "$out/.$name.o" "$machine/$name.S"
-		ld -m elf_i386 -Ttext=0xf0000 --oformat binary -o "$out/$name.bin" "$out/.$name.o"
-	done
+	flat_firmware vmm-hostile 0xf0000
+	flat_firmware vmm-hostile 0xf0000 dense
+	flat_firmware vmm-inspect 0xf0000
 	gcc -m32 -c -o "$out/.guest-entry.o" "$machine/vmm-guest-entry.S"
 	gcc "${vmm_guest_options[@]}" -c -o "$out/.guest.o" "$machine/vmm-guest.c"
 	ld -m elf_i386 -T "$machine/vmm-guest.lds" -o "$out/vmm-guest.bin" "$out/.guest-entry.o" "$out/.guest.o"

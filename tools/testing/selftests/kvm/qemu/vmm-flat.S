@@ -2,18 +2,44 @@
 /*
  * Firmware in flat 32-bit mode: the way there from the reset vector, the table that this needs, and
  * what a guest says to the machine. Included by vmm-*.S. An image is 64 KiB, begins with _start and
- * is linked for BASE, where it is seen below 1 MiB.
+ * is linked for BASE, where it is seen below 1 MiB, or for 4 GiB - 64 KiB, where it is seen too.
  */
 	.equ	BASE, 0xf0000
 	.equ	CODE, 8
 	.equ	DATA, 16
 	.equ	COM1, 0x3f8
 	.equ	KVM_HC_MAP_GPA_RANGE, 12
+	.equ	MSR_APIC_BASE, 0x1b
+	.equ	MSR_X2APIC_ICR, 0x830
+	.equ	ICR_INIT_OTHERS, 0xc4500
+	.equ	ICR_START_OTHERS, 0xc4600 | (BASE >> 12)
 
 	.macro	send letter
 	movb	$\letter, %al
 	movw	$COM1, %dx
 	outb	%al, %dx
+	.endm
+
+	.macro	random			/* in the upper bits of %esi */
+	imull	$1664525, %esi, %esi
+	addl	$1013904223, %esi
+	.endm
+
+	.macro	start_others		/* they begin at _start, in real mode */
+	movl	$MSR_APIC_BASE, %ecx
+	rdmsr
+	orl	$0xc00, %eax
+	wrmsr
+	movl	$MSR_X2APIC_ICR, %ecx
+	xorl	%edx, %edx
+	movl	$ICR_INIT_OTHERS, %eax
+	wrmsr
+	movl	$100000, %edi
+1:	pause
+	decl	%edi
+	jnz	1b
+	movl	$ICR_START_OTHERS, %eax
+	wrmsr
 	.endm
 
 	.macro	enter_flat		/* what is behind it is 32-bit code */

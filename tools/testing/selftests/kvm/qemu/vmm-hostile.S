@@ -5,18 +5,24 @@
  * in registers alone, so that all of memory can be converted under it. vmm-hostile.sh reads what
  * it sends to the serial port: B and A when the boot processor and the other one are done, X for
  * an answer that is neither 0 nor -EINVAL. ROUNDS, the requests of each, comes from build.sh.
+ *
+ * With DENSE, the machine has 16 MiB, and each processor keeps to its own half of them, of which
+ * it touches many pages a round. What another one converts while it is touched could be in two
+ * places without being wrong; here each page that is, is one too many.
  */
 #include "vmm-flat.S"
 
+#ifdef DENSE
+	.equ	TOUCHES, 16
+	.equ	HALF_MASK, 0x7ff000
+#else
+	.equ	TOUCHES, 1
 	.equ	RAM_MASK, 0x1ffff000	/* the machine has 512 MiB */
-	.equ	MSR_APIC_BASE, 0x1b
-	.equ	MSR_X2APIC_ICR, 0x830
-	.equ	ICR_INIT_OTHERS, 0xc4500
-	.equ	ICR_START_OTHERS, 0xc4600 | (BASE >> 12)
-
-	.macro	random			/* in the upper bits of %esi */
-	imull	$1664525, %esi, %esi
-	addl	$1013904223, %esi
+#endif
+	.macro	own_half		/* turn %ebx into an address of it */
+	movl	%ebp, %edx
+	shll	$23, %edx
+	orl	%edx, %ebx
 	.endm
 
 	.section .text, "ax"
@@ -33,20 +39,7 @@ enter:
 
 	testl	%ebp, %ebp
 	jnz	begin
-	movl	$MSR_APIC_BASE, %ecx
-	rdmsr
-	orl	$0xc00, %eax
-	wrmsr
-	movl	$MSR_X2APIC_ICR, %ecx
-	xorl	%edx, %edx
-	movl	$ICR_INIT_OTHERS, %eax
-	wrmsr
-	movl	$100000, %edi
-1:	pause
-	decl	%edi
-	jnz	1b
-	movl	$ICR_START_OTHERS, %eax
-	wrmsr
+	start_others
 
 begin:
 	imull	$0x9e3779b9, %ebp, %esi
@@ -62,6 +55,11 @@ round:
 	movl	%esi, %ecx
 	shrl	$27, %ecx
 	shrl	%cl, %eax
+#ifdef DENSE
+	andl	$(HALF_MASK >> 1), %ebx	/* no more than 4 MiB, so that all of them are of this half */
+	own_half
+	andl	$0x3ff, %eax
+#else
 	random
 	movl	%esi, %ecx
 	shrl	$28, %ecx		/* of 16: 0 as it is, misaligned; 1 to 3 page aligned; */
@@ -71,6 +69,7 @@ round:
 	jb	ask
 	andl	$RAM_MASK, %ebx		/* the others within RAM, and no more than 4 MiB */
 	andl	$0x3ff, %eax
+#endif
 ask:
 	movl	%eax, %ecx
 	random
@@ -84,11 +83,19 @@ ask:
 	je	touch
 	send	'X'
 touch:
-	random
+	movl	$TOUCHES, %ecx
+1:	random
 	movl	%esi, %ebx
+#ifdef DENSE
+	andl	$HALF_MASK, %ebx
+	own_half
+#else
 	andl	$RAM_MASK, %ebx
+#endif
 	orl	$0x100000, %ebx		/* above the VGA window and the image */
 	movl	%esi, (%ebx)
+	decl	%ecx
+	jnz	1b
 	decl	%edi
 	jnz	round
 

@@ -6,12 +6,12 @@
 # guest-qmp.sh.
 #
 # Takes: work, a folder for this test; launcher, what QEMU is started behind; cpu, memory: of the
-# guest.
+# guest; sev, more properties of its sev-guest; more, further arguments of QEMU.
 # Sets: here, guest, pid (of QEMU), status (its end), and what tap.sh does.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 guest=$(dirname "$here")
-launcher=() cpu=EPYC,check=off memory=memory-backend-memfd-private,id=ram1,size=64M,allow-unreporting=on
+launcher=() more=() sev='' cpu=EPYC,check=off memory=memory-backend-memfd-private,id=ram1,size=64M,allow-unreporting=on
 pid='' status=''
 . "$guest/guest-qmp.sh"
 # shellcheck source=../../../../workbench/tap.sh
@@ -26,6 +26,12 @@ check_also()
 is()
 {
 	[ "$2" = "$1" ] || { echo "'$2' is not '$1'"; return 1; }
+}
+
+# holds CONDITION: one of arithmetic
+holds()
+{
+	(($1)) || { echo "$1"; return 1; }
 }
 
 # said TIMES PATTERN: so many lines of QEMU's stderr match.
@@ -50,8 +56,8 @@ vmm_launch()
 	qmp_prepare "$work/run"
 	"${launcher[@]}" "$work/qemu-system-x86_64" -accel kvm -cpu "$cpu" -nodefaults -nographic -monitor none \
 		-L /usr/share/qemu -L /usr/share/seabios "${qmp_args[@]}" \
-		-object sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1,policy=0x1 -object "$memory" \
-		-machine q35,memory-backend=ram1,confidential-guest-support=sev0 "$@" \
+		-object sev-guest,id=sev0,cbitpos=47,reduced-phys-bits=1,policy=0x1"$sev" -object "$memory" \
+		-machine q35,memory-backend=ram1,confidential-guest-support=sev0 "${more[@]}" "$@" \
 		< /dev/null > "$work/out" 2> "$work/err" &
 	pid=$!
 }
@@ -71,16 +77,17 @@ tell()
 	printf '%s\n' "$*" >&"$tty_in"
 }
 
-# The guest's next line. The bound is for hangs, and for a QEMU that is gone.
+# The guest's next line, which may come in parts. The bound is for hangs, and for a QEMU that is gone.
 hear()
 {
-	local line tries
+	local line='' part tries
 
 	for ((tries = 0; tries < 60; tries++)); do
-		if IFS= read -r -t 2 -u "$tty_out" line; then
-			echo "$line"
+		if IFS= read -r -t 2 -u "$tty_out" part; then
+			echo "$line$part"
 			return
 		fi
+		line+=$part
 		kill -0 "$pid" 2>/dev/null || break
 	done
 	echo "no answer"
@@ -108,6 +115,26 @@ wait_state()
 		sleep 0.2
 	done
 	echo "$state"
+}
+
+# letters SET: how many of these letters the guest has sent to the file "serial"
+letters()
+{
+	tr -cd "$1" < "$work/serial" | wc -c
+}
+
+# wait_letters SET NUMBER: wait for as many of them. The bound is for hangs.
+wait_letters()
+{
+	local tries
+
+	for ((tries = 0; tries < 500; tries++)); do
+		[ "$(letters "$1")" -lt "$2" ] || return 0
+		[ "$(vmm_state)" = running ] || break
+		sleep 1
+	done
+	echo "serial: $(cat "$work/serial")"
+	return 1
 }
 
 # stat NAME: a number, or a word, of query-private-memory.
