@@ -232,6 +232,7 @@ vmm()
 	flat_firmware vmm-hostile 0xf0000
 	flat_firmware vmm-hostile 0xf0000 dense
 	flat_firmware vmm-inspect 0xf0000
+	flat_firmware vmm-remap 0xffff0000
 	gcc -m32 -c -o "$out/.guest-entry.o" "$machine/vmm-guest-entry.S"
 	gcc "${vmm_guest_options[@]}" -c -o "$out/.guest.o" "$machine/vmm-guest.c"
 	ld -m elf_i386 -T "$machine/vmm-guest.lds" -o "$out/vmm-guest.bin" "$out/.guest-entry.o" "$out/.guest.o"

@@ -11,13 +11,16 @@
  *	t MSR LOW	WRMSR, the upper half as LOW's	"set MSR", or "refused MSR"
  *	m 1, m 0	take machine checks, or not	"cr4 VALUE"
  *	d ADDRESS	have fw_cfg do DMA as told there	"dma ADDRESS"
+ *	b REGISTER	read a byte of the host bridge's	"bridge VALUE"
+ *	c REGISTER VALUE	write one			"bridge VALUE"
  *
  * Numbers are hexadecimal, without 0x. At its start it says "ready". A machine check takes the
  * place of the answer: "mc MCG_STATUS STATUS ADDRESS", each with both halves. The guest is then as
  * it was.
  *
- * It has no paging, so that all its accesses are private ones, and runs from its image; of memory
- * it uses a page for its stack.
+ * It has no paging, so that all its accesses are private ones, and runs from its image at the end
+ * of 4 GiB, so that there can be RAM where the machine shows it below 1 MiB. Of memory it uses a
+ * page for its stack. Its image has a table that says where the VMM may put the hashes of a kernel.
  */
 #include <stdint.h>
 
@@ -28,6 +31,10 @@
 
 #define FW_CFG_DMA_HIGH		0x514
 #define FW_CFG_DMA_LOW		0x518		/* starts it */
+
+#define PCI_ADDRESS		0xcf8
+#define PCI_DATA		0xcfc
+#define PCI_ENABLED		0x80000000
 
 #define HC_MAP_GPA_RANGE	12
 #define HC_ENCRYPTED		(1 << 4)
@@ -57,9 +64,9 @@ static void out(uint16_t port, uint8_t value)
 	asm volatile("outb %0, %1" : : "a"(value), "d"(port));
 }
 
-static void out_swapped(uint16_t port, uint32_t value)
+static void out_long(uint16_t port, uint32_t value)
 {
-	asm volatile("outl %0, %1" : : "a"(__builtin_bswap32(value)), "d"(port));
+	asm volatile("outl %0, %1" : : "a"(value), "d"(port));
 }
 
 static void put(char c)
@@ -211,9 +218,16 @@ static void set_msr(uint32_t number, uint32_t low)
 
 static void start_dma(uint32_t address)
 {
-	out_swapped(FW_CFG_DMA_HIGH, 0);
-	out_swapped(FW_CFG_DMA_LOW, address);
+	out_long(FW_CFG_DMA_HIGH, 0);
+	out_long(FW_CFG_DMA_LOW, __builtin_bswap32(address));
 	say_line("dma", address);
+}
+
+/* The port that has a register of the host bridge, the first device of the first bus. */
+static uint16_t bridge_port(uint8_t reg)
+{
+	out_long(PCI_ADDRESS, PCI_ENABLED | (reg & ~3));
+	return PCI_DATA + (reg & 3);
 }
 
 static void obey(char name, uint32_t a, uint32_t b)
@@ -245,6 +259,12 @@ static void obey(char name, uint32_t a, uint32_t b)
 		break;
 	case 'd':
 		start_dma(a);
+		break;
+	case 'c':
+		out(bridge_port(a), b);
+		/* fall through */
+	case 'b':
+		say_line("bridge", in(bridge_port(a)));
 		break;
 	default:
 		say("no such command\n");
