@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # In the emulated host: what a guest of our QEMU can change besides its memory's state, and what a
-# reset makes of it: the MSR of migration control, and memory that was allocated in advance. TAP
-# on stdout.
+# reset makes of it: the MSR of migration control, memory that was allocated in advance, and the
+# hashes that the launch has put there. TAP on stdout.
 set -u
 
 work=/run/vmm-reset
@@ -68,6 +68,35 @@ check "nothing is shared" is "0 0" "$(stat shared) $(stat populated-shared)"
 check "the two pages are still to be allocated" is $((size - 2 * 4096)) "$(stat populated-private)"
 check "the guest can have them" is "read 00000000 read 00000000 $size" \
 	"$(ask r 1001000) $(ask r 1002000) $(stat populated-private)"
+vmm_quit
+check "QEMU ends" is 0 "$status"
+
+# What the guest reads for the first word of a hash of stdin.
+hash_word()
+{
+	sha256sum | sed 's/^\(..\)\(..\)\(..\)\(..\).*/read \4\3\2\1/'
+}
+
+# hashes WHEN: the guest has the table of hashes, whose entries are those of SevHashTable in QEMU
+hashes()
+{
+	check "$1: the guest has the table of hashes" is "read 9438d606" "$(ask r 10000)"
+	check "$1: the hash of the command line" is "$(printf 'quiet\0' | hash_word)" "$(ask r 10024)"
+	check "$1: the hash of the kernel" is "$(hash_word < "$guest/vmlinuz")" "$(ask r 10088)"
+	check "$1: nothing is in the shared half" is "0 0" "$(stat shared) $(stat populated-shared)"
+}
+
+# They are written where devices would find them, for the launch to encrypt.
+memory=$private sev=,kernel-hashes=on more=(-S -kernel "$guest/vmlinuz" -append quiet)
+vmm_start
+check "kernel-hashes=on: before the guest runs the shared half is empty" is 0 "$(stat populated-shared)"
+check "and the private half has the page" holds "$(stat populated-private) >= 4096"
+qmp cont > /dev/null
+check "the guest starts" is ready "$(hear)"
+hashes "at the start"
+check "the guest shares a page, and takes it back" is "shared 00000000 private 00000000" "$(ask s 1000000) $(ask p 1000000)"
+check "after a reset it starts" is ready "$(reset)"
+hashes "after a reset"
 vmm_quit
 check "QEMU ends" is 0 "$status"
 echo "1..$n"
