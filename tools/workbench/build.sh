@@ -95,7 +95,7 @@ headers()
 qemu_options=(--without-default-features --with-git-submodules=ignore --target-list=x86_64-softmmu
 	--enable-system --enable-kvm --enable-tcg --enable-gcrypt --enable-fdt=system --enable-linux-io-uring
 	--enable-virtfs --enable-attr --enable-slirp --enable-numa --enable-cap-ng
-	--enable-vhost-kernel --enable-vhost-user --enable-vhost-net --with-pkgversion=memfd-private)
+	--enable-vhost-kernel --enable-vhost-user --enable-vhost-net --enable-vhost-vdpa --with-pkgversion=memfd-private)
 
 qemu_targets=(qemu-system-x86_64 tests/qtest/sev-psp-test tests/unit/test-svm-insn
 	tests/unit/test-sev-cipher

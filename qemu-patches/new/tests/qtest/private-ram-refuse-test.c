@@ -159,6 +159,24 @@ static void test_vhost(void)
     g_unlink(path);
 }
 
+/* Devices of the host. There need not be one: it is not looked for. */
+static void test_vfio(void)
+{
+    refused(MACHINE " " BACKEND " -device vfio-pci,host=0000:00:01.0",
+            "VFIO: not with");
+    refused(MACHINE " " BACKEND ",stray-dma=warn"
+            " -device vfio-pci,host=0000:00:01.0", "VFIO: not with");
+}
+
+#ifdef CONFIG_VHOST_NET_VDPA
+static void test_vdpa(void)
+{
+    refused(MACHINE " " BACKEND
+            " -netdev vhost-vdpa,id=net0,vhostdev=/dev/null",
+            "vhost-vdpa: not with");
+}
+#endif
+
 /* Its pages are kept by the host's udmabuf. */
 static void test_blobs(void)
 {
@@ -376,6 +394,12 @@ int main(int argc, char **argv)
         qtest_add_func("/private-ram-refuse/vhost", test_vhost);
         qtest_add_func("/private-ram-refuse/vhost-warn", test_vhost_warn);
     }
+    if (qtest_has_device("vfio-pci")) {
+        qtest_add_func("/private-ram-refuse/vfio", test_vfio);
+    }
+#ifdef CONFIG_VHOST_NET_VDPA
+    qtest_add_func("/private-ram-refuse/vdpa", test_vdpa);
+#endif
     if (qtest_has_device("virtio-gpu-pci")) {
         qtest_add_func("/private-ram-refuse/blobs", test_blobs);
     }

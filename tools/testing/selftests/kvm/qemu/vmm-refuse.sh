@@ -172,6 +172,10 @@ more=(-device vmgenid)
 refused "vmgenid" 'vmgenid: not with'
 more=(-drive "if=none,id=nvme,file=nvme://0000:00:01.0/1")
 refused "nvme://" 'not with memory-backend-memfd-private'
+more=(-device "vfio-pci,host=0000:00:01.0")
+refused "VFIO" 'VFIO: not with memory-backend-memfd-private: it would map all'
+more=(-netdev vhost-vdpa,id=net0,vhostdev=/dev/null)
+refused "vhost-vdpa" 'vhost-vdpa: not with memory-backend-memfd-private: it would map all'
 more=(-m 256M,slots=2,maxmem=1G -object memory-backend-ram,id=vm0,size=128M -device virtio-mem-pci,memdev=vm0)
 refused "virtio-mem" 'virtio-mem: not with memory-backend-memfd-private: it decides itself which pages exist'
 more=(-m 256M,slots=2,maxmem=1G -object memory-backend-memfd-private,id=ram2,size=128M -device pc-dimm,memdev=ram2)
