@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/stat.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -172,6 +173,57 @@ TEST_F_TIMEOUT(create, size_huge, RMEM_TEST_SECONDS)
 	EXPECT_EQ(2, rmem_pages(self->fd));
 	EXPECT_EQ(0, rmem_punch(self->fd, last, 1));
 	EXPECT_EQ(1, rmem_pages(self->fd));
+}
+
+static volatile sig_atomic_t size_signals;
+
+static void count_signal(int sig __attribute__((unused)))
+{
+	size_signals++;
+}
+
+/* The limit is for the size, not for what is allocated. */
+TEST_F_TIMEOUT(create, size_limit, RMEM_TEST_SECONDS)
+{
+	struct sigaction action = { .sa_handler = count_signal };
+	struct rlimit limit = { K, RLIM_INFINITY };
+	int large = rmem_create_sized(PAGES);
+
+	self->fd = rmem_create(0);
+	ASSERT_LE(0, self->fd);
+	ASSERT_LE(0, large);
+	ASSERT_EQ(0, sigaction(SIGXFSZ, &action, NULL));
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	EXPECT_EQ(-1, ftruncate(self->fd, SIZE));
+	EXPECT_EQ(EFBIG, errno);
+	EXPECT_EQ(1, size_signals);
+	EXPECT_EQ(0, rmem_size(self->fd));
+	EXPECT_EQ(0, ftruncate(self->fd, K));
+	EXPECT_EQ(0, rmem_alloc(large, 0, PAGES));
+	EXPECT_EQ(1, size_signals);
+	close(large);
+}
+
+/* A descriptor that only names the file, and one that is none. */
+TEST_F_TIMEOUT(create, bad_descriptor, RMEM_TEST_SECONDS)
+{
+	char path[32];
+	int named;
+
+	self->fd = rmem_create(0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->fd);
+	named = open(path, O_PATH | O_CLOEXEC);
+	ASSERT_LE(0, named);
+	EXPECT_EQ(-1, ftruncate(named, SIZE));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(0, ftruncate(self->fd, SIZE));
+	EXPECT_EQ(-EBADF, rmem_alloc(named, 0, 1));
+	EXPECT_EQ(-EBADF, rmem_punch(named, 0, 1));
+	close(named);
+	EXPECT_EQ(-1, ftruncate(named, SIZE));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(-EBADF, rmem_alloc(named, 0, 1));
+	EXPECT_EQ(0, rmem_pages(self->fd));
 }
 
 /* Run this program again with a descriptor to look at; its status tells what it saw. */

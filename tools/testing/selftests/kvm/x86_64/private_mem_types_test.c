@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -186,6 +187,19 @@ TEST(guest_memfd_arguments)
 	close(fd);
 	EXPECT_EQ(-1, ioctl(vm.fd, KVM_CREATE_GUEST_MEMFD, NULL));
 	EXPECT_EQ(EFAULT, errno);
+	pvm_destroy(&vm);
+}
+
+TEST(guest_memfd_without_a_descriptor)
+{
+	struct rlimit limit;
+	struct pvm vm;
+
+	ASSERT_EQ(0, pvm_create(&vm, KVM_X86_SW_PROTECTED_VM));
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
+	limit.rlim_cur = 3;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT_EQ(-EMFILE, pvm_create_file(&vm, PVM_GUEST_MEMFD, PVM_PAGE));
 	pvm_destroy(&vm);
 }
 
