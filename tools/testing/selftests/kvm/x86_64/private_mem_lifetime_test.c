@@ -5,14 +5,20 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "private_vm.h"
+#include "restrictedmem_util.h"
 
 #define SIZE	(2 * PVM_MIB)
 #define PAGES	(SIZE / PVM_PAGE)
@@ -187,6 +193,75 @@ TEST_F_TIMEOUT(lifetime, vm_destroyed_while_punched, PVM_TEST_SECONDS)
 	}
 }
 
+/* A VMM in a process of its own: tells the number of its file, and has the guest write until both are killed. */
+static void be_vmm(int tell, enum pvm_file kind)
+{
+	void *hva = pvm_map(SIZE);
+	struct pvm vm;
+	int fd;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!hva || create_vm(&vm))
+		_exit(1);
+	fd = pvm_create_file(&vm, kind, SIZE);
+	if (fd < 0 || use_file(&vm, hva, fd) || write(tell, &fd, sizeof(fd)) != sizeof(fd))
+		_exit(2);
+	for (int i = 0; !pvm_fill_pages(&vm, PVM_DATA, SIZE, i, 1); i++)
+		;
+	_exit(3);
+}
+
+/* The file of a process, when the process says which it is. */
+static int file_of(pid_t pid, int told)
+{
+	int pidfd = syscall(__NR_pidfd_open, pid, 0), number, fd = -1;
+
+	if (pidfd >= 0 && read(told, &number, sizeof(number)) == sizeof(number))
+		fd = syscall(__NR_pidfd_getfd, pidfd, number, 0);
+	if (pidfd >= 0)
+		close(pidfd);
+	return fd;
+}
+
+/*
+ * The VMM is killed in the middle of everything: its address space goes first, and with it all mappings
+ * of the guest, then the VM. The file lives on in this process, which punches it all the time.
+ */
+TEST_F_TIMEOUT(lifetime, vmm_killed_while_punched, PVM_TEST_SECONDS)
+{
+	struct puncher punchers[2];
+	int pipes[2], status, fd;
+	pid_t pid;
+
+	pvm_destroy(&self->vm);
+	close(self->fd);
+	ASSERT_EQ(0, pipe(pipes));
+	for (int i = 0; i < 20; i++) {
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			be_vmm(pipes[1], variant->kind);
+		fd = file_of(pid, pipes[0]);
+		ASSERT_LE(0, fd);
+		for (size_t j = 0; j < ARRAY_SIZE(punchers); j++)
+			ASSERT_EQ(0, start_puncher(&punchers[j], fd));
+		usleep(i * 3000);
+		ASSERT_EQ(0, kill(pid, SIGKILL));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+			TH_LOG("the VMM's status is %#x", status);
+		}
+		for (size_t j = 0; j < ARRAY_SIZE(punchers); j++)
+			EXPECT_EQ(0, stop_puncher(&punchers[j]));
+		/* Nobody has the pages any more. */
+		ASSERT_EQ(0, pvm_punch(fd, 0, SIZE));
+		EXPECT_EQ(0, pvm_file_pages(fd));
+		close(fd);
+	}
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 /* The same for slots, of a VM that lives on. */
 TEST_F_TIMEOUT(lifetime, slot_deleted_while_punched, PVM_TEST_SECONDS)
 {
@@ -256,6 +331,73 @@ TEST_F_TIMEOUT(lifetime, dirty_log, PVM_TEST_SECONDS)
 	pvm_destroy(vm);
 	close(self->fd);
 	munmap(hva, SIZE);
+}
+
+#define HARD_OFFLINE	"/sys/devices/system/memory/hard_offline_page"
+/* Each breaks a page of the machine for good. */
+#define POISONS		8
+#define POISON_PAGES	16
+
+struct poisoner {
+	unsigned long pfn;
+	atomic_bool go;
+	int error;
+};
+
+static void *poison(void *data)
+{
+	struct poisoner *p = data;
+	char address[32];
+
+	snprintf(address, sizeof(address), "%#lx", p->pfn * PVM_PAGE);
+	while (!p->go)
+		;
+	p->error = rmem_write(HARD_OFFLINE, address);
+	return NULL;
+}
+
+/*
+ * A memory error of a page that the guest has, against the end of the VM, and every other time against
+ * that of the file too. The file's users are told of an error while there are any.
+ */
+TEST_F_TIMEOUT(lifetime, vm_destroyed_while_poisoned, PVM_TEST_SECONDS)
+{
+	unsigned long pfns[POISON_PAGES] = { 0 };
+	struct rmem_trace trace = { 0 };
+	struct poisoner poisoner;
+	pthread_t thread;
+	int fd = -1;
+
+	ASSERT_EQ(0, rmem_trace_start(&trace));
+	for (int i = 0; i < POISONS; i++) {
+		bool closed = i % 2;
+
+		if (i) {
+			ASSERT_EQ(0, create_vm(&self->vm));
+			self->fd = pvm_create_file(&self->vm, variant->kind, SIZE);
+			ASSERT_LE(0, self->fd);
+			ASSERT_EQ(0, use_file(&self->vm, self->hva, self->fd));
+		}
+		ASSERT_EQ(0, pvm_fill_pages(&self->vm, PVM_DATA, POISON_PAGES * PVM_PAGE, i, 1));
+		ASSERT_EQ((i + 1) * POISON_PAGES, rmem_trace_pfns(&trace, pfns, POISON_PAGES));
+		poisoner = (struct poisoner){ .pfn = pfns[i] };
+		ASSERT_EQ(0, pthread_create(&thread, NULL, poison, &poisoner));
+		fd = self->fd;
+		if (closed)
+			close(fd);
+		poisoner.go = true;
+		usleep(i * 100);
+		pvm_destroy(&self->vm);
+		pthread_join(thread, NULL);
+		if (closed)
+			continue;
+		/* The VM's end is not the page's: the error has found it. */
+		EXPECT_EQ(0, poisoner.error);
+		EXPECT_EQ(POISON_PAGES - 1, pvm_file_pages(fd));
+		EXPECT_EQ(-EHWPOISON, rmem_alloc(fd, i, 1));
+		close(fd);
+	}
+	rmem_trace_stop(&trace);
 }
 
 TEST_HARNESS_MAIN
