@@ -15,6 +15,7 @@
 
 #include "kselftest_harness.h"
 #include "private_vm.h"
+#include "restrictedmem_util.h"
 
 #define SIZE	PVM_MIB
 /* The page that KVM is sent to. The one before it stays shared. */
@@ -65,13 +66,6 @@ static void destroy_target(struct target *self)
 	EXPECT_EQ(0, pvm_resident((target)->hva + PVM_PAGE, SIZE - PVM_PAGE));	\
 } while (0)
 
-static int guest_wrmsr(struct pvm *vm, uint32_t msr, uint64_t value)
-{
-	struct pvm_cmd cmd = { .op = PVM_WRMSR, .addr = msr, .value = value };
-
-	return pvm_command(vm, 0, &cmd);
-}
-
 /* By the VMM; 0 as well, or -EINVAL when KVM refuses. */
 static int set_msr(struct pvm *vm, uint32_t msr, uint64_t value)
 {
@@ -86,38 +80,38 @@ static int set_msr(struct pvm *vm, uint32_t msr, uint64_t value)
 
 static int steal_time(struct pvm *vm, uint64_t gpa)
 {
-	return guest_wrmsr(vm, MSR_KVM_STEAL_TIME, gpa | KVM_MSR_ENABLED);
+	return pvm_wrmsr(vm, MSR_KVM_STEAL_TIME, gpa | KVM_MSR_ENABLED);
 }
 
 static int system_time(struct pvm *vm, uint64_t gpa)
 {
-	return guest_wrmsr(vm, MSR_KVM_SYSTEM_TIME_NEW, gpa | KVM_MSR_ENABLED);
+	return pvm_wrmsr(vm, MSR_KVM_SYSTEM_TIME_NEW, gpa | KVM_MSR_ENABLED);
 }
 
 static int system_time_old(struct pvm *vm, uint64_t gpa)
 {
-	return guest_wrmsr(vm, MSR_SYSTEM_TIME_OLD, gpa | KVM_MSR_ENABLED);
+	return pvm_wrmsr(vm, MSR_SYSTEM_TIME_OLD, gpa | KVM_MSR_ENABLED);
 }
 
 static int wall_clock(struct pvm *vm, uint64_t gpa)
 {
-	return guest_wrmsr(vm, MSR_KVM_WALL_CLOCK_NEW, gpa);
+	return pvm_wrmsr(vm, MSR_KVM_WALL_CLOCK_NEW, gpa);
 }
 
 static int wall_clock_old(struct pvm *vm, uint64_t gpa)
 {
-	return guest_wrmsr(vm, MSR_WALL_CLOCK_OLD, gpa);
+	return pvm_wrmsr(vm, MSR_WALL_CLOCK_OLD, gpa);
 }
 
 static int pv_eoi(struct pvm *vm, uint64_t gpa)
 {
-	return guest_wrmsr(vm, MSR_KVM_PV_EOI_EN, gpa | KVM_MSR_ENABLED);
+	return pvm_wrmsr(vm, MSR_KVM_PV_EOI_EN, gpa | KVM_MSR_ENABLED);
 }
 
 static int async_pf(struct pvm *vm, uint64_t gpa)
 {
-	return guest_wrmsr(vm, MSR_KVM_ASYNC_PF_EN, gpa | KVM_ASYNC_PF_ENABLED |
-			   KVM_ASYNC_PF_SEND_ALWAYS | KVM_ASYNC_PF_DELIVERY_AS_INT);
+	return pvm_wrmsr(vm, MSR_KVM_ASYNC_PF_EN, gpa | KVM_ASYNC_PF_ENABLED |
+			 KVM_ASYNC_PF_SEND_ALWAYS | KVM_ASYNC_PF_DELIVERY_AS_INT);
 }
 
 static int vapic(struct pvm *vm, uint64_t gpa)
@@ -355,6 +349,27 @@ TEST_F_TIMEOUT(accessors, private_data_to_device, PVM_TEST_SECONDS)
 	GIVEN_UP(RUN_CODE(PVM_FREE, TO_MMIO, TARGET));
 }
 
+#define FORCED_EMULATION	"/sys/module/kvm/parameters/force_emulation_prefix"
+
+/* mov (%rsi),%rax; mov $0x77,%edx; ud2; "kvm"; lock cmpxchg %rdx,(%rsi); ret */
+#define EXCHANGE	"\x48\x8b\x06\xba\x77\x00\x00\x00\x0f\x0b\x6bvm\xf0\x48\x0f\xb1\x16\xc3"
+
+/* No device has such an access: KVM is made to emulate it, on a shared page where it must succeed. */
+TEST_F_TIMEOUT(accessors, locked_exchange_of_private_data, PVM_TEST_SECONDS)
+{
+	struct pvm *vm = &self->target.vm;
+	int64_t emulated;
+
+	ASSERT_EQ(0, rmem_write(FORCED_EMULATION, "1"));
+	ASSERT_EQ(0, pvm_write(vm, PVM_DATA, 5));
+	emulated = pvm_stat(vm, 0, "insn_emulation");
+	ASSERT_EQ(0, RUN_CODE(PVM_FREE, EXCHANGE, PVM_DATA));
+	EXPECT_EQ(0x77, *(uint64_t *)self->target.hva);
+	EXPECT_LT(emulated, pvm_stat(vm, 0, "insn_emulation"));
+	GIVEN_UP(RUN_CODE(PVM_FREE, EXCHANGE, TARGET));
+	ASSERT_EQ(0, rmem_write(FORCED_EMULATION, "0"));
+}
+
 /* A copy of the guest's page tables in private memory, with the same addresses but for the first levels. */
 static int copy_tables(struct pvm *vm, uint64_t gpa)
 {
@@ -416,35 +431,6 @@ TEST_F_TIMEOUT(accessors, private_pdptrs, PVM_TEST_SECONDS)
 	sregs.cr3 = TARGET;
 	EXPECT_EQ(0, ioctl(vcpu, KVM_SET_SREGS, &sregs));
 	EXPECT_EQ(0, pvm_resident(self->target.hva + PVM_PAGE, SIZE - PVM_PAGE));
-}
-
-/*
- * KVM knows the address of a shared page that it writes to at each entry, and the page becomes private.
- * KVM must neither write to the guest's page nor bring a page of the VMM's back that was discarded; and
- * must go on writing when the page is shared again.
- */
-TEST_F_TIMEOUT(accessors, becomes_private, PVM_TEST_SECONDS)
-{
-	struct pvm *vm = &self->target.vm;
-	void *hva = self->target.hva;
-	uint64_t value;
-
-	ASSERT_EQ(0, steal_time(vm, PVM_DATA));
-	ASSERT_EQ(0, system_time(vm, PVM_DATA + 0x100));
-	ASSERT_EQ(0, pvm_set_private(vm, PVM_DATA, PVM_PAGE, true));
-	ASSERT_EQ(0, madvise(hva, PVM_PAGE, MADV_DONTNEED));
-	ASSERT_EQ(0, pvm_fill(vm, PVM_DATA, PVM_PAGE, PRIVATE_VALUE, 1));
-	for (int i = 0; i < 20; i++) {
-		usleep(1000);
-		EXPECT_EQ(0, pvm_check(vm, PVM_DATA, PVM_PAGE, PRIVATE_VALUE, 1));
-	}
-	UNTOUCHED(&self->target);
-	EXPECT_EQ(0, pvm_resident(hva, PVM_PAGE));
-
-	ASSERT_EQ(0, pvm_set_private(vm, PVM_DATA, PVM_PAGE, false));
-	memset(hva, 0x5a, PVM_PAGE);
-	ASSERT_EQ(0, pvm_read(vm, PVM_FREE, &value));
-	EXPECT_TRUE(written_to(hva));
 }
 
 TEST_HARNESS_MAIN

@@ -118,6 +118,10 @@ int pvm_fill_pages(struct pvm *vm, uint64_t gpa, uint64_t size, uint64_t value, 
 /* Number of differences. */
 int64_t pvm_check(struct pvm *vm, uint64_t gpa, uint64_t size, uint64_t value, uint64_t mul);
 int64_t pvm_check_pages(struct pvm *vm, uint64_t gpa, uint64_t size, uint64_t value, uint64_t mul);
+int pvm_wrmsr(struct pvm *vm, uint32_t msr, uint64_t value);
+/* The guest switches its APIC on, as x2APIC: its registers are MSRs from PVM_X2APIC on. Needs an irqchip. */
+#define PVM_X2APIC	0x800
+int pvm_enable_apic(struct pvm *vm);
 /* The guest asks for a conversion: what KVM or vm->convert answers in @ret. */
 int pvm_hypercall(struct pvm *vm, uint64_t gpa, uint64_t size, uint64_t attributes, int64_t *ret);
 

@@ -18,6 +18,11 @@
 #define CR4_PAE		(1u << 5)
 #define EFER_LME_LMA	0x500u
 
+#define MSR_APIC_BASE	0x1b
+#define APIC_BASE_X2	0xfee00d00	/* where it always is; on, x2APIC, of the first processor */
+#define APIC_SVR	0xf
+#define APIC_SVR_ON	0x1ff
+
 #define MAX_CPUID	200
 
 #define SAME_FIELD(field, offset) \
@@ -176,6 +181,20 @@ int pvm_write(struct pvm *vm, uint64_t gpa, uint64_t value)
 	struct pvm_cmd cmd = { .op = PVM_WRITE, .addr = gpa, .value = value };
 
 	return pvm_command(vm, 0, &cmd);
+}
+
+int pvm_wrmsr(struct pvm *vm, uint32_t msr, uint64_t value)
+{
+	struct pvm_cmd cmd = { .op = PVM_WRMSR, .addr = msr, .value = value };
+
+	return pvm_command(vm, 0, &cmd);
+}
+
+int pvm_enable_apic(struct pvm *vm)
+{
+	int ret = pvm_wrmsr(vm, MSR_APIC_BASE, APIC_BASE_X2);
+
+	return ret ? ret : pvm_wrmsr(vm, PVM_X2APIC + APIC_SVR, APIC_SVR_ON);
 }
 
 static int fill(struct pvm *vm, uint64_t gpa, uint64_t size, uint64_t value, uint64_t mul,
