@@ -57,6 +57,19 @@ flat:
 	movw	%ax, %ss
 	.endm
 
+	.macro	begin_both		/* two processors begin here; %ebp is 1 in that which start_others sends */
+	.section .text, "ax"
+	.code16
+	.globl	_start
+_start:
+	movl	$1, %ebp
+	jmp	enter
+boot:
+	xorl	%ebp, %ebp
+enter:
+	enter_flat
+	.endm
+
 	.macro	flat_table
 	.balign	8
 gdt:

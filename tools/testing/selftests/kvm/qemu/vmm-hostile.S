@@ -25,18 +25,7 @@
 	orl	%edx, %ebx
 	.endm
 
-	.section .text, "ax"
-	.code16
-	.globl	_start
-_start:					/* the other processor, sent here by its start-up message */
-	movl	$1, %ebp
-	jmp	enter
-
-boot:
-	xorl	%ebp, %ebp
-enter:
-	enter_flat
-
+	begin_both
 	testl	%ebp, %ebp
 	jnz	begin
 	start_others
