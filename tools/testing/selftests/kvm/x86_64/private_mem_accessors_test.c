@@ -44,11 +44,8 @@ static void make_target(struct __test_metadata *_metadata, struct target *self)
 	ASSERT_EQ(0, pvm_create(vm, KVM_X86_SW_PROTECTED_VM));
 	ASSERT_EQ(0, ioctl(vm->fd, KVM_CREATE_IRQCHIP, NULL));
 	ASSERT_EQ(0, pvm_add_vcpus(vm, 1));
-	self->fd = pvm_create_file(vm, PVM_RESTRICTED, SIZE);
-	ASSERT_LE(0, self->fd);
-	self->hva = pvm_map(SIZE);
+	self->hva = pvm_add_data(vm, PVM_RESTRICTED, SIZE, &self->fd);
 	ASSERT_NE(NULL, self->hva);
-	ASSERT_EQ(0, pvm_add_slot(vm, PVM_SLOT, PVM_DATA, SIZE, self->hva, self->fd, 0));
 	ASSERT_EQ(0, pvm_set_private(vm, TARGET, SIZE - PVM_PAGE, true));
 	ASSERT_EQ(0, pvm_fill(vm, TARGET, PVM_PAGE, PRIVATE_VALUE, 1));
 }

@@ -162,11 +162,8 @@ FIXTURE_SETUP(cached)
 	ASSERT_EQ(0, pvm_create(vm, KVM_X86_SW_PROTECTED_VM));
 	ASSERT_EQ(0, ioctl(vm->fd, KVM_CREATE_IRQCHIP, NULL));
 	ASSERT_EQ(0, pvm_add_vcpus(vm, 1));
-	self->fd = pvm_create_file(vm, PVM_RESTRICTED, SIZE);
-	ASSERT_LE(0, self->fd);
-	self->hva = pvm_map(SIZE);
+	self->hva = pvm_add_data(vm, PVM_RESTRICTED, SIZE, &self->fd);
 	ASSERT_NE(NULL, self->hva);
-	ASSERT_EQ(0, pvm_add_slot(vm, PVM_SLOT, PVM_DATA, SIZE, self->hva, self->fd, 0));
 }
 
 FIXTURE_TEARDOWN(cached)
@@ -262,11 +259,8 @@ FIXTURE_SETUP(preempted)
 
 	ASSERT_EQ(0, pvm_create(vm, KVM_X86_SW_PROTECTED_VM));
 	ASSERT_EQ(0, pvm_add_vcpus(vm, 1));
-	self->fd = pvm_create_file(vm, PVM_RESTRICTED, SIZE);
-	ASSERT_LE(0, self->fd);
-	self->hva = pvm_map(SIZE);
+	self->hva = pvm_add_data(vm, PVM_RESTRICTED, SIZE, &self->fd);
 	ASSERT_NE(NULL, self->hva);
-	ASSERT_EQ(0, pvm_add_slot(vm, PVM_SLOT, PVM_DATA, SIZE, self->hva, self->fd, 0));
 	ASSERT_EQ(0, arm_steal_time(vm, PVM_DATA));
 }
 

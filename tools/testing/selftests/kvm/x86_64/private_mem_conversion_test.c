@@ -37,11 +37,8 @@ FIXTURE_SETUP(conversion)
 	ASSERT_EQ(0, pvm_create(&self->vm, KVM_X86_SW_PROTECTED_VM));
 	ASSERT_EQ(0, pvm_enable_cap(&self->vm, KVM_CAP_EXIT_HYPERCALL, 1 << KVM_HC_MAP_GPA_RANGE));
 	ASSERT_EQ(0, pvm_add_vcpus(&self->vm, 1));
-	self->fd = pvm_create_file(&self->vm, PVM_GUEST_MEMFD, SIZE);
-	ASSERT_LE(0, self->fd);
-	self->hva = pvm_map(SIZE);
+	self->hva = pvm_add_data(&self->vm, PVM_GUEST_MEMFD, SIZE, &self->fd);
 	ASSERT_NE(NULL, self->hva);
-	ASSERT_EQ(0, pvm_add_slot(&self->vm, PVM_SLOT, PVM_DATA, SIZE, self->hva, self->fd, 0));
 	self->vm.convert = convert;
 	self->vm.data = self;
 }

@@ -65,11 +65,8 @@ FIXTURE_SETUP(numa)
 	RMEM_SKIP_IF(access(NODES "node1", F_OK) ? "the host has one node" : NULL);
 	ASSERT_EQ(0, pvm_create(&self->vm, KVM_X86_SW_PROTECTED_VM));
 	ASSERT_EQ(0, pvm_add_vcpus(&self->vm, 1));
-	self->fd = pvm_create_file(&self->vm, PVM_GUEST_MEMFD, SIZE);
-	ASSERT_LE(0, self->fd);
-	self->hva = pvm_map(SIZE);
+	self->hva = pvm_add_data(&self->vm, PVM_GUEST_MEMFD, SIZE, &self->fd);
 	ASSERT_NE(NULL, self->hva);
-	ASSERT_EQ(0, pvm_add_slot(&self->vm, PVM_SLOT, PVM_DATA, SIZE, self->hva, self->fd, 0));
 	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
 	self->access = variant->access;
 }

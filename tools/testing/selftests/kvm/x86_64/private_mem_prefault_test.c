@@ -28,11 +28,8 @@ FIXTURE_SETUP(prefault)
 {
 	ASSERT_EQ(0, pvm_create(&self->vm, KVM_X86_SW_PROTECTED_VM));
 	ASSERT_EQ(0, pvm_add_vcpus(&self->vm, 1));
-	self->fd = pvm_create_file(&self->vm, PVM_RESTRICTED, SIZE);
-	ASSERT_LE(0, self->fd);
-	self->hva = pvm_map(SIZE);
+	self->hva = pvm_add_data(&self->vm, PVM_RESTRICTED, SIZE, &self->fd);
 	ASSERT_NE(NULL, self->hva);
-	ASSERT_EQ(0, pvm_add_slot(&self->vm, PVM_SLOT, PVM_DATA, SIZE, self->hva, self->fd, 0));
 	self->possible = !pvm_shadow_paging();
 }
 

@@ -93,6 +93,8 @@ int pvm_set_region(struct pvm *vm, const struct kvm_userspace_memory_region2 *re
 /* A slot with the shared half at @hva, and the private half in @fd from @offset if it is not -1. */
 int pvm_add_slot(struct pvm *vm, uint32_t slot, uint64_t gpa, uint64_t size, void *hva, int fd,
 		 uint64_t offset);
+/* Memory at PVM_DATA that can be private: the mapping, with the file in @fd; NULL: it failed. */
+void *pvm_add_data(struct pvm *vm, enum pvm_file kind, uint64_t size, int *fd);
 int pvm_delete_slot(struct pvm *vm, uint32_t slot);
 int pvm_set_private(struct pvm *vm, uint64_t gpa, uint64_t size, bool private);
 int pvm_check_cap(int fd, long cap);

@@ -219,6 +219,16 @@ int pvm_add_slot(struct pvm *vm, uint32_t slot, uint64_t gpa, uint64_t size, voi
 	return pvm_set_region(vm, &region);
 }
 
+void *pvm_add_data(struct pvm *vm, enum pvm_file kind, uint64_t size, int *fd)
+{
+	void *hva = pvm_map(size);
+
+	*fd = pvm_create_file(vm, kind, size);
+	if (!hva || *fd < 0 || pvm_add_slot(vm, PVM_SLOT, PVM_DATA, size, hva, *fd, 0))
+		return NULL;
+	return hva;
+}
+
 int pvm_delete_slot(struct pvm *vm, uint32_t slot)
 {
 	return pvm_add_slot(vm, slot, 0, 0, NULL, -1, 0);
