@@ -70,7 +70,7 @@ file-headers := include/restrictedmem_util.h restrictedmem_refused.h sev.mk
 
 # A machine's only software: multiboot images, which must be 32-bit ELF whatever they hold.
 bare := svm_bare svm_bare_sev svm_bare_nosev svm_bare_strict
-bare-library := svm_bare_entry svm_bare_lib svm_bare_psp
+bare-library := svm_bare_entry svm_bare_lib svm_bare_psp svm_bare_launch
 
 # The kernel's own test of moving and mirroring SEV VMs, as it is in the tree.
 upstream := sev_migrate_tests
@@ -139,7 +139,7 @@ $(OUT)/svm_nested_tcg_guest.o: $(S)/svm_nested_tcg_guest.S $(S)/svm_nested_tcg_g
 $(OUT)/svm_nested_tcg_test: $(OUT)/svm_nested_tcg_guest.o
 $(OUT)/svm_nested_tcg_test: CFLAGS += $(OUT)/svm_nested_tcg_guest.o
 
-$(bare:%=$(OUT)/bare-%.o) $(bare-library:%=$(OUT)/bare-%.o): $(S)/svm_bare.h | $(OUT)
+$(bare:%=$(OUT)/bare-%.o) $(bare-library:%=$(OUT)/bare-%.o): $(S)/svm_bare.h $(S)/svm_bare_launch.h | $(OUT)
 $(OUT)/bare-%.o: $(S)/%.c $(headers)
 	$(call say,BARE)
 	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the parts of svm_bare share, programs without an operating system that test SVM and the
- * registers around it on the processor itself: svm_bare.c and svm_bare_{sev,nosev,strict}.c, the
- * tests, each a program; svm_bare_lib.c, what they need; svm_bare_psp.c, the secure processor;
- * svm_bare_entry.S, where host, guests and events begin.
+ * registers around it on the processor itself: svm_bare.c and svm_bare_{sev,nosev,strict}.c,
+ * the tests, each a program; svm_bare_lib.c, what they need; svm_bare_psp.c, the secure processor;
+ * svm_bare_launch.c, an SEV guest; svm_bare_entry.S, where host, guests and events begin.
  *
  * Locking: none; one processor, and events interrupt a test only where it waits for them.
  */

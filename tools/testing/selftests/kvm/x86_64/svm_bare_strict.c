@@ -2,48 +2,17 @@
 /*
  * What flushes a cache, and what does not, on a machine with coherency=strict: host and SEV guest are
  * all its software, so nothing is flushed but by a test.
- *
- * The guest is a copy of this program, encrypted, with the same addresses: its physical memory begins
- * GUEST_RAM higher. At PRIVATE both see one page, the guest under its key; at ALIAS the guest sees it
- * without.
  */
-#include "svm_bare.h"
-
-#define CBIT		(1ul << 47)
-#define SEV_ASID	5
-#define OTHER_ASID	6
-#define SEV		(NESTED_PAGING | NESTED_SEV)
-
-#define LARGE		0x200000ul
-#define GUEST_RAM	0x1000000ul
-#define IMAGE		0x100000ul
-#define IMAGE_END	0x400000ul
-#define PRIVATE		0x800000ul
-#define ALIAS		0xa00000ul
-#define PLAIN		0xc00000ul	/* the host's own, for what is decrypted */
-#define PAGE		0x1000ul
-#define LINE		64ul
+#include "svm_bare_launch.h"
 
 #define MSR_VM_PAGE_FLUSH	0xc001011e
 
-/* The secure processor's counters of the machine, and how a page came into use (sev_machine.h). */
-enum { COUNTER_VIOLATIONS = 7, COUNTER_ADDRESS, COUNTER_WHAT };
+/* How a page came into use (sev_machine.h). */
 enum { HOST_READ, HOST_WRITE, SHARED_READ = 3, SHARED_WRITE, USE_PRIVATE, PSP_READ = 8, PSP_WRITE };
 #define HOST_LINES	(1u << 8)
 
-static u32 buffer[16] __attribute__((aligned(16)));
-static u8 measurement[48] __attribute__((aligned(16)));
-static u64 nested_pd[512] __attribute__((aligned(4096)));
 static u32 handle;
 static u64 reported;
-
-static volatile u64 *word(u64 at)
-{
-	return (volatile u64 *)at;
-}
-
-/* The host's addresses are physical ones. */
-#define PAGE_OF_GUEST	(PRIVATE + GUEST_RAM)
 
 static u64 read_host(void)
 {
@@ -53,11 +22,6 @@ static u64 read_host(void)
 static void write_host(u64 at)
 {
 	*word(at) = *word(PLAIN) + 1;
-}
-
-static void wbinvd(void)
-{
-	asm volatile("wbinvd" : : : "memory");
 }
 
 static void flush_line(u64 at)
@@ -132,15 +96,6 @@ static void guest_writes_alias(void)
 	*word(ALIAS) = 1;
 }
 
-static void run_guest(void (*fn)(void))
-{
-	make_nested_vmcb(SEV, SEV_ASID);
-	svm_bare_nested_pdpt[0] = (u64)nested_pd | 7;
-	FIELD(u64, VMCB_CR3) |= CBIT;
-	svm_bare_vmrun(vmcb, fn);
-	expect_exit(EXIT_VMMCALL);
-}
-
 /* All caches are clean, and the guest's page is not mapped. */
 static void begin(void)
 {
@@ -148,42 +103,9 @@ static void begin(void)
 	reported = psp_counter(COUNTER_VIOLATIONS);
 }
 
-/* The copy's own tables: its memory is private, but for one view of it. */
-static void make_guest_private(void)
-{
-	u64 *pdpt = (u64 *)(svm_bare_pml4[0] & ~0xffful);
-	u64 *pd = (u64 *)((pdpt[0] & ~0xffful) + GUEST_RAM);
-
-	for (u64 i = 0; i < GUEST_RAM / LARGE; i++) {
-		nested_pd[i] = (GUEST_RAM + i * LARGE) | 0x87;
-		pd[i] |= CBIT;
-	}
-	pd[ALIAS / LARGE] = PRIVATE | 0x83;
-}
-
 static void launch(void)
 {
-	expect("a secure processor", 1, psp_find());
-	expect("INIT", 0, psp_command(PSP_INIT, buffer));
-	wbinvd();
-	expect("DF_FLUSH", 0, psp_command(PSP_DF_FLUSH, 0));
-	expect("LAUNCH_START", 0, psp_command(PSP_LAUNCH_START, buffer));
-	handle = buffer[0];
-	buffer[1] = SEV_ASID;
-	expect("ACTIVATE", 0, psp_command(PSP_ACTIVATE, buffer));
-	for (u64 at = IMAGE; at < IMAGE_END; at += 8)
-		*word(GUEST_RAM + at) = *word(at);
-	make_guest_private();
-	wbinvd();
-	buffer[1] = 0;
-	buffer[2] = IMAGE + GUEST_RAM;
-	buffer[3] = 0;
-	buffer[4] = IMAGE_END - IMAGE;
-	expect("LAUNCH_UPDATE_DATA", 0, psp_command(PSP_LAUNCH_UPDATE_DATA, buffer));
-	buffer[2] = (u64)measurement;
-	buffer[4] = sizeof(measurement);
-	expect("LAUNCH_MEASURE", 0, psp_command(PSP_LAUNCH_MEASURE, buffer));
-	expect("LAUNCH_FINISH", 0, psp_command(PSP_LAUNCH_FINISH, buffer));
+	handle = launch_guest();
 	run_guest(guest_writes);
 	expect("reports", 0, psp_counter(COUNTER_VIOLATIONS));
 }
@@ -315,33 +237,21 @@ static void lines_of_the_host(void)
 	expect_reports("stored after WBINVD", 1, HOST_LINES | USE_PRIVATE);
 }
 
-static u32 decrypt(void)
-{
-	buffer[0] = handle;
-	buffer[1] = 0;
-	buffer[2] = PAGE_OF_GUEST;
-	buffer[3] = 0;
-	buffer[4] = PLAIN;
-	buffer[5] = 0;
-	buffer[6] = 16;
-	return psp_command(PSP_DBG_DECRYPT, buffer);
-}
-
 /* It sees what its guest has in the caches, and nothing of the host's. */
 static void secure_processor(void)
 {
 	u64 before;
 
 	begin();
-	expect("DBG_DECRYPT", 0, decrypt());
+	expect("DBG_DECRYPT", 0, decrypt(PAGE_OF_GUEST, PLAIN, 16));
 	before = *word(PLAIN);
 	run_guest(guest_writes);
-	expect("DBG_DECRYPT", 0, decrypt());
+	expect("DBG_DECRYPT", 0, decrypt(PAGE_OF_GUEST, PLAIN, 16));
 	expect("the guest's last", before + 1, *word(PLAIN));
 	read_host();
 	expect_reports("for its guest", 0, 0);
 	write_host(PAGE_OF_GUEST);
-	expect("DBG_DECRYPT", 0, decrypt());
+	expect("DBG_DECRYPT", 0, decrypt(PAGE_OF_GUEST, PLAIN, 16));
 	expect_reports("lines of the host", 1, HOST_LINES | PSP_READ);
 }
 
@@ -350,9 +260,7 @@ static void guest_is_gone(void)
 {
 	begin();
 	run_guest(guest_writes);
-	buffer[0] = handle;
-	expect("DEACTIVATE", 0, psp_command(PSP_DEACTIVATE, buffer));
-	expect("DECOMMISSION", 0, psp_command(PSP_DECOMMISSION, buffer));
+	remove_guest();
 	expect("DF_FLUSH", PSP_WBINVD_REQUIRED, psp_command(PSP_DF_FLUSH, 0));
 	write_host(PAGE_OF_GUEST);
 	expect_reports("a store", 1, HOST_WRITE);
