@@ -8,13 +8,16 @@
 #   svm_bare_test.sh sev      svm_bare_sev: an SEV host and a secure processor
 #   svm_bare_test.sh nosev    svm_bare_nosev: a secure processor, but no SEV host
 #   svm_bare_test.sh strict   svm_bare_strict: what flushes caches, on an SEV host that looks
+#   svm_bare_test.sh busy [strict]
+#                             svm_bare_busy: a guest that runs while the secure processor works for it; strict: on
+#                             such a host
 #
 # QEMU: another binary for the machine
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 name=svm_bare${1:+_$1}
-log=$logs/$name.qemu
+log=$logs/$name${2:+-$2}.qemu
 cpu=EPYC,svm=on,npt=on,nrip-save=on,decodeassists=on,phys-bits=48
 args=(-smp 1 -device "sev-psp,enc=none,addr=6")
 case ${1:-} in
@@ -25,7 +28,11 @@ strict)
 	cpu+=,sev-host=on
 	args=(-smp 1 -device "sev-psp,enc=xts,coherency=strict,addr=6")
 	;;
-*) die "'$1': sev, nosev, strict or nothing" ;;
+busy)
+	cpu+=,sev-host=on
+	args=(-smp 1 -device "sev-psp,enc=xts,coherency=${2:-eager},busy-ns=2000000,addr=6")
+	;;
+*) die "'$1': sev, nosev, strict, busy or nothing" ;;
 esac
 mkdir -p "$logs"
 rc=0

@@ -278,7 +278,7 @@ static void sev_psp_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     if (s->strict) {
-        sev_enc_enable_strict();
+        sev_enc_enable_strict(pci_get_address_space(pdev));
     }
     if (!sev_check_enable(&s->check, errp)) {
         return;

@@ -219,14 +219,20 @@ void sev_enc_flush_line(CPUX86State *env, hwaddr pa, bool private)
     }
 }
 
-/* For DMA that goes through QEMU; the secure processor has told before. */
+/* The secure processor's. */
+static AddressSpace *psp_as;
+
+/*
+ * For DMA that goes through QEMU. The secure processor has told before, with
+ * its guest's key: what that guest stores since is no other's.
+ */
 static void strict_dma(AddressSpace *as, MemoryRegion *mr, hwaddr offset,
                        hwaddr len, bool is_write)
 {
     SevStrictUse use = is_write ? SEV_STRICT_DMA_WRITE : SEV_STRICT_DMA_READ;
     CPUState *cs;
 
-    if (!sev_enc_nr_dirty() || !len || !sev_enc_is_ram(mr)) {
+    if (!sev_enc_nr_dirty() || !len || !sev_enc_is_ram(mr) || as == psp_as) {
         return;
     }
     CPU_FOREACH(cs) {
@@ -240,9 +246,10 @@ static void strict_dma(AddressSpace *as, MemoryRegion *mr, hwaddr offset,
     }
 }
 
-void sev_enc_enable_strict(void)
+void sev_enc_enable_strict(AddressSpace *psp)
 {
     if (sev_enc_pages()) {
+        psp_as = psp;
         sev_strict_init(sev_enc_pages());
         private_ram_observe(strict_dma);
     }

@@ -51,7 +51,11 @@ void sev_enc_write_back(SevEncDirty *d);
 void sev_enc_write_back_line(SevEncDirty *d, unsigned offset);
 /* No CPU may write to it any more; its struct waits for another page. */
 void sev_enc_make_clean(SevEncDirty *d);
-/* Write a page back and have the next write to it seen. */
+/*
+ * Write a page back and have the next write to it seen: by a TLB entry that is
+ * made for it, or, outside of the CPUs' thread while its guest runs, because it
+ * stays dirty.
+ */
 void sev_enc_retire(SevEncDirty *d);
 /* Strict: what a guest has of the page is lost, RAM wins. */
 void sev_enc_discard(SevEncDirty *d);

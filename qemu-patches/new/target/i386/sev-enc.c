@@ -18,6 +18,7 @@
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "hw/i386/x86.h"
+#include "sysemu/cpus.h"
 #include "sysemu/tcg.h"
 #include "sev-enc-internal.h"
 #include "sev-strict.h"
@@ -116,12 +117,13 @@ bool sev_enc_is_stale(const SevEncDirty *d)
 
 void sev_enc_write_back(SevEncDirty *d)
 {
-    const uint8_t *plain = enc.plain + d->page * PAGE;
-    uint8_t crypted[PAGE];
+    uint8_t plain[PAGE], crypted[PAGE];
 
     if (!sev_enc_is_stale(d)) {
         return;
     }
+    /* Of a moment: a CPU that stores meanwhile makes the page stale again. */
+    memcpy(plain, enc.plain + d->page * PAGE, PAGE);
     if (raw_changed(d->page)) {
         enc.stats.conflicts++;
         trace_sev_enc_conflict(sev_enc_pa_of(d->page), d->key->id);
@@ -215,23 +217,50 @@ static uint64_t cpu_bit(CPUState *cs)
     return 1ULL << cs->cpu_index;
 }
 
-/* Flush the TLBs of the CPUs in @mask that run a guest. */
+/* Is it one of those in @mask, and runs a guest? */
+static bool in_guest(CPUState *cs, uint64_t mask)
+{
+    return mask & cpu_bit(cs) && X86_CPU(cs)->env.sev_host.guest_asid;
+}
+
 static void flush_cpus(uint64_t mask)
 {
     CPUState *cs;
 
     CPU_FOREACH(cs) {
-        if (mask & cpu_bit(cs) && X86_CPU(cs)->env.sev_host.guest_asid) {
+        if (in_guest(cs, mask)) {
             tlb_flush(cs);
         }
     }
+}
+
+/*
+ * May they store through entries that flush_cpus() has asked them to drop? Not
+ * in their own thread: they drop them before they go on.
+ */
+static bool may_still_store(uint64_t mask)
+{
+    CPUState *cs;
+
+    if (qemu_in_vcpu_thread()) {
+        return false;
+    }
+    CPU_FOREACH(cs) {
+        if (in_guest(cs, mask)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void sev_enc_retire(SevEncDirty *d)
 {
     sev_enc_write_back(d);
     flush_cpus(d->cpus);
-    sev_enc_make_clean(d);
+    /* What comes late stays dirty, for the next exit or flush. */
+    if (!may_still_store(d->cpus)) {
+        sev_enc_make_clean(d);
+    }
 }
 
 static void load_page(uint64_t page, SevEncKey *key)

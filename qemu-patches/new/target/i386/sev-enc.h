@@ -22,7 +22,9 @@
  *
  * Locking: one lock for keys and shadow, taken inside the functions and never
  * held while calling out to devices. Guest accesses through existing TLB
- * entries take none, which is why the vCPUs must share one thread.
+ * entries take none, which is why the vCPUs must share one thread. Other
+ * threads write pages back beside a guest that runs: they copy a page before
+ * they encrypt it, and leave it dirty.
  *
  * Lifetime: a key lives as long as a guest context, or an ASID, has it; with
  * its last user, its pages of the shadow are given back. The shadow is made
@@ -44,9 +46,10 @@ typedef struct SevEncKey SevEncKey;
 bool sev_enc_enable(Object *owner, bool paranoid, Error **errp);
 /*
  * Then, instead of @paranoid: nothing is written back before something flushes
- * it, and missing flushes are reported (sev-strict.h).
+ * it, and missing flushes are reported (sev-strict.h). @psp: what the secure
+ * processor accesses RAM through, which says so with sev_enc_sync().
  */
-void sev_enc_enable_strict(void);
+void sev_enc_enable_strict(AddressSpace *psp);
 
 /* NULL: the library refuses the key. A new key has one reference. */
 SevEncKey *sev_enc_key_new(const uint8_t key[SEV_CIPHER_KEY_LEN]);

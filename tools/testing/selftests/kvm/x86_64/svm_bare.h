@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the parts of svm_bare share, programs without an operating system that test SVM and the
- * registers around it on the processor itself: svm_bare.c and svm_bare_{sev,nosev,strict}.c,
+ * registers around it on the processor itself: svm_bare.c and svm_bare_{sev,nosev,strict,busy}.c,
  * the tests, each a program; svm_bare_lib.c, what they need; svm_bare_psp.c, the secure processor;
  * svm_bare_launch.c, an SEV guest; svm_bare_entry.S, where host, guests and events begin.
  *
@@ -204,6 +204,10 @@ int psp_find(void);
 
 /* Execute a command without an interrupt; its status. */
 u32 psp_command(u32 command, void *buffer);
+
+/* The same in two steps, with something to do between them. */
+void psp_start(u32 command, void *buffer);
+u32 psp_wait(void);
 
 /* One of the machine's own counters. */
 u64 psp_counter(int index);

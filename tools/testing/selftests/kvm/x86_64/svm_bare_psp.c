@@ -34,17 +34,27 @@ int psp_find(void)
 	return registers != 0;
 }
 
-u32 psp_command(u32 command, void *buffer)
+void psp_start(u32 command, void *buffer)
 {
-	u32 response;
-
 	*reg(registers + PSP_CMDBUF_LO) = (u32)(u64)buffer;
 	*reg(registers + PSP_CMDBUF_HI) = (u64)buffer >> 32;
 	*reg(registers + PSP_CMDRESP) = command << 16;
+}
+
+u32 psp_wait(void)
+{
+	u32 response;
+
 	do
 		response = *reg(registers + PSP_CMDRESP);
 	while (!(response & PSP_DONE));
 	return response & 0xffff;
+}
+
+u32 psp_command(u32 command, void *buffer)
+{
+	psp_start(command, buffer);
+	return psp_wait();
 }
 
 u64 psp_counter(int index)
