@@ -65,9 +65,19 @@ static SevStrictUse use_of(CPUX86State *env, MMUAccessType type, int mmu_idx)
                                   : SEV_STRICT_HOST_READ;
 }
 
-void sev_enc_strict_fill(CPUX86State *env, hwaddr pa, MMUAccessType type,
-                         int mmu_idx, int *prot)
+/* Of a page: those in [at, at + len), as far as it goes. */
+static uint64_t lines_of(hwaddr at, uint64_t len)
 {
+    unsigned first = at % PAGE / LINE;
+    unsigned last = MIN(at % PAGE + len - 1, PAGE - 1) / LINE;
+
+    return MAKE_64BIT_MASK(first, last - first + 1);
+}
+
+void sev_enc_strict_fill(CPUX86State *env, hwaddr pa, int size,
+                         MMUAccessType type, int mmu_idx, int *prot)
+{
+    uint64_t stored = type == MMU_DATA_STORE ? lines_of(pa, MAX(size, 1)) : 0;
     int64_t page = sev_enc_page_of(pa);
 
     if (page < 0) {
@@ -81,7 +91,7 @@ void sev_enc_strict_fill(CPUX86State *env, hwaddr pa, MMUAccessType type,
         /* It was read only. A store will be another use. */
         *prot &= ~PAGE_WRITE;
     }
-    sev_strict_map(env_cpu(env), page, type == MMU_DATA_STORE, prot);
+    sev_strict_map(env_cpu(env), page, stored, prot);
 }
 
 /*
@@ -122,15 +132,12 @@ void sev_enc_strict_crypt(SevEncKey *key, hwaddr pa, size_t len, bool encrypt)
 
     for (hwaddr at = pa; at < pa + len; at = end) {
         int64_t page = sev_enc_page_of(at);
-        unsigned first = at % PAGE / LINE, n;
 
         end = MIN((at & -PAGE) + PAGE, pa + len);
-        n = (end - 1) % PAGE / LINE - first + 1;
         if (page < 0) {
             continue;
         }
-        sev_strict_encrypted(page, MAKE_64BIT_MASK(first, n),
-                             (SevStrictReport) {
+        sev_strict_encrypted(page, lines_of(at, end - at), (SevStrictReport) {
             .pa = sev_enc_pa_of(page),
             .handle = key->handle,
             .use = encrypt ? SEV_STRICT_PSP_WRITE : SEV_STRICT_PSP_READ,

@@ -74,9 +74,9 @@ void sev_enc_report_stale(SevEncDirty *d, SevStrictUse use, CPUState *cs,
  */
 void sev_enc_used_by_other(uint64_t page, SevStrictUse use, CPUState *cs,
                            uint32_t asid);
-/* A CPU is about to access RAM under no key. */
-void sev_enc_strict_fill(CPUX86State *env, hwaddr pa, MMUAccessType type,
-                         int mmu_idx, int *prot);
+/* A CPU is about to access RAM under no key; @size as for sev_enc_fill(). */
+void sev_enc_strict_fill(CPUX86State *env, hwaddr pa, int size,
+                         MMUAccessType type, int mmu_idx, int *prot);
 /* The secure processor works under @key. */
 void sev_enc_strict_crypt(SevEncKey *key, hwaddr pa, size_t len, bool encrypt);
 

@@ -356,7 +356,7 @@ static void access_shared(uint64_t page)
     }
 }
 
-bool sev_enc_fill(CPUX86State *env, hwaddr pa, bool private,
+bool sev_enc_fill(CPUX86State *env, hwaddr pa, int size, bool private,
                   MMUAccessType type, int mmu_idx, int *prot)
 {
     int64_t page;
@@ -364,7 +364,7 @@ bool sev_enc_fill(CPUX86State *env, hwaddr pa, bool private,
     if (!enc.on || !env->sev_host.guest_asid || mmu_idx == MMU_PHYS_IDX) {
         if (unlikely(sev_strict_on)) {
             QEMU_LOCK_GUARD(&sev_enc_lock);
-            sev_enc_strict_fill(env, pa, type, mmu_idx, prot);
+            sev_enc_strict_fill(env, pa, size, type, mmu_idx, prot);
         }
         return false;
     }
@@ -383,7 +383,7 @@ bool sev_enc_fill(CPUX86State *env, hwaddr pa, bool private,
     QEMU_LOCK_GUARD(&sev_enc_lock);
     if (!private && type != MMU_INST_FETCH) {
         if (sev_strict_on) {
-            sev_enc_strict_fill(env, pa, type, mmu_idx, prot);
+            sev_enc_strict_fill(env, pa, size, type, mmu_idx, prot);
         } else {
             access_shared(page);
         }

@@ -110,10 +110,11 @@ MemoryRegion *sev_enc_memory(void);
 
 /*
  * For the TLB of a CPU that runs an SEV guest: make the page at @pa ready for
- * an access of @type and say whether it is one to the shadow. @private: the
- * guest's data there is. Narrows @prot to what needs no other decision.
+ * an access of @type and @size (0: not known) and say whether it is one to the
+ * shadow. @private: the guest's data there is. Narrows @prot to what needs no
+ * other decision.
  */
-bool sev_enc_fill(CPUX86State *env, hwaddr pa, bool private,
+bool sev_enc_fill(CPUX86State *env, hwaddr pa, int size, bool private,
                   MMUAccessType type, int mmu_idx, int *prot);
 /* The same for an entry of the guest's page tables, which is in the shadow. */
 void sev_enc_walk(CPUX86State *env, hwaddr pa, MMUAccessType type);

@@ -157,14 +157,27 @@ static void write_protect(const HostPage *h)
     }
 }
 
-void sev_strict_map(CPUState *cs, uint64_t page, bool store, int *prot)
+static void mark_stored(HostPage *h, CPUState *cs, uint64_t lines)
+{
+    if (h->written < strict.all_flushed) {
+        /* WBINVD has cleaned it: what CLFLUSH did before says nothing. */
+        h->flushed = 0;
+    }
+    h->flushed &= ~lines;
+    h->written = strict.now;
+    h->cpu = cs->cpu_index + 1;
+}
+
+void sev_strict_map(CPUState *cs, uint64_t page, uint64_t stored, int *prot)
 {
     HostPage *h = &strict.page[page];
 
-    if (store) {
-        h->flushed = 0;
-        h->written = strict.now;
-        h->cpu = cs->cpu_index + 1;
+    if (stored) {
+        mark_stored(h, cs, stored);
+        if (h->flushed) {
+            /* For this store only: the next may be to a line without a mark. */
+            *prot |= PAGE_WRITE_INV;
+        }
     } else if (h->flushed || h->written < strict.flushed[cs->cpu_index]) {
         *prot &= ~PAGE_WRITE;
     }

@@ -17,7 +17,9 @@
  *
  * The host's stores are seen where their TLB entries are made. An entry that
  * is made for a load is writable only over a page that is marked already; when
- * marks go, so do the entries that would let a store pass unseen.
+ * marks go, so do the entries that would let a store pass unseen. Where only
+ * some lines of a page are marked, each store is seen: which lines it marks
+ * again must be known.
  *
  * WBINVD writes back the lines of one CPU, CLFLUSH a line of the key that its
  * mapping has, on all CPUs; INVLPG and MOV to CR3 write back nothing. Nothing
@@ -83,9 +85,10 @@ bool sev_strict_is_write(SevStrictUse use);
 
 /*
  * A TLB entry for @page of RAM is about to be made, for the host or for a
- * guest's access without the C-bit. Narrows @prot.
+ * guest's access without the C-bit: a store to the lines @stored, or, if these
+ * are none, another access. Narrows @prot.
  */
-void sev_strict_map(CPUState *cs, uint64_t page, bool store, int *prot);
+void sev_strict_map(CPUState *cs, uint64_t page, uint64_t stored, int *prot);
 /* No CPU has a TLB entry for @page that was made so, after this. */
 void sev_strict_unmap(uint64_t page);
 

@@ -220,7 +220,7 @@ static void lines_of_the_host(void)
 	run_guest(guest_reads);
 	expect_reports("flushed by lines", 0, 0);
 	write_host(PAGE_OF_GUEST);
-	flush_page(PAGE_OF_GUEST, PAGE / LINE - 1);
+	flush_page(PAGE_OF_GUEST + LINE, PAGE / LINE - 1);
 	run_guest(guest_reads);
 	expect_reports("but for one line", 1, HOST_LINES | USE_PRIVATE);
 	write_host(PAGE_OF_GUEST);
@@ -266,6 +266,46 @@ static void guest_is_gone(void)
 	expect_reports("a store", 1, HOST_WRITE);
 }
 
+/* Some lines are flushed, and some of these stored to again: each line counts for itself. */
+static void lines_of_the_host_one_by_one(void)
+{
+	const u64 half = PAGE / LINE / 2, last = PAGE_OF_GUEST + PAGE - LINE;
+
+	begin();
+	write_host(PAGE_OF_GUEST);
+	flush_page(PAGE_OF_GUEST, half);
+	write_host(last);
+	flush_page(PAGE_OF_GUEST + half * LINE, half);
+	run_guest(guest_reads);
+	expect_reports("a store between the halves", 0, 0);
+	write_host(PAGE_OF_GUEST + LINE);
+	flush_line(PAGE_OF_GUEST + LINE);
+	run_guest(guest_reads);
+	expect_reports("a line of a page that was clean", 0, 0);
+	write_host(PAGE_OF_GUEST + LINE);
+	write_host(last);
+	flush_line(PAGE_OF_GUEST + LINE);
+	run_guest(guest_reads);
+	expect_reports("one of two", 1, HOST_LINES | USE_PRIVATE);
+	write_host(last - 4);
+	flush_page(last - LINE, 2);
+	run_guest(guest_reads);
+	expect_reports("both halves of a store", 0, 0);
+	/* Twice: the first one after the guest takes the emulator's slow path. */
+	write_host(last - 4);
+	flush_page(last - LINE, 2);
+	write_host(last - 4);
+	flush_line(last - LINE);
+	run_guest(guest_reads);
+	expect_reports("one half", 1, HOST_LINES | USE_PRIVATE);
+	/* WBINVD ends it: others may follow the next store unseen, so all lines count. */
+	wbinvd();
+	write_host(PAGE_OF_GUEST);
+	flush_line(PAGE_OF_GUEST);
+	run_guest(guest_reads);
+	expect_reports("after WBINVD", 1, HOST_LINES | USE_PRIVATE);
+}
+
 static const struct bare_test tests[] = {
 	{ "an SEV guest is launched, and nothing reported", launch },
 	{ "the host uses the page", host_uses_the_page },
@@ -275,6 +315,7 @@ static const struct bare_test tests[] = {
 	{ "CLFLUSH by the guest", guest_flushes },
 	{ "the guest uses the page without the C-bit", guest_without_the_cbit },
 	{ "lines of the host", lines_of_the_host },
+	{ "lines of the host, one by one", lines_of_the_host_one_by_one },
 	{ "the secure processor", secure_processor },
 	{ "lines of a guest that is gone", guest_is_gone },
 };
