@@ -170,7 +170,7 @@ static uint32_t nv_load(SevPspState *s, hwaddr pa)
 {
     NvArea nv, ours, empty;
 
-    if (!sev_psp_read(s, pa, &nv, sizeof(nv))) {
+    if (!sev_psp_read(s, NULL, pa, &nv, sizeof(nv))) {
         return SEV_PSP_INVALID_ADDRESS;
     }
     memcpy(ours.magic, nv_magic, sizeof(ours.magic));
@@ -179,7 +179,7 @@ static uint32_t nv_load(SevPspState *s, hwaddr pa)
     if (!memcmp(&nv, &ours, sizeof(nv))) {
         return SEV_PSP_OK;
     }
-    if (!sev_psp_write(s, pa, &ours, sizeof(ours))) {
+    if (!sev_psp_write(s, NULL, pa, &ours, sizeof(ours))) {
         return SEV_PSP_INVALID_ADDRESS;
     }
     return memcmp(&nv, &empty, sizeof(nv)) ? SEV_PSP_SECURE_DATA_INVALID
@@ -276,7 +276,7 @@ static uint32_t cmd_get_id(SevPspState *s, SevPspGuest *g, void *buf)
     /* The second half is that of a second socket, which does not exist. */
     memcpy(out, s->chip_id, SEV_PSP_ID_LEN);
     if (!sev_psp_ram_ok(s, pa, sizeof(out), true) ||
-        !sev_psp_write(s, pa, out, sizeof(out))) {
+        !sev_psp_write(s, NULL, pa, out, sizeof(out))) {
         return SEV_PSP_INVALID_ADDRESS;
     }
     return SEV_PSP_OK;
@@ -408,7 +408,7 @@ static uint32_t run(SevPspState *s, const SevPspCommand *cmd, hwaddr pa,
     }
     if (cmd->len && (pa % CMD_BUF_ALIGN ||
                      !sev_psp_ram_ok(s, pa, cmd->len, cmd->out) ||
-                     !sev_psp_read(s, pa, buf, cmd->len))) {
+                     !sev_psp_read(s, NULL, pa, buf, cmd->len))) {
         return SEV_PSP_INVALID_ADDRESS;
     }
     *handle = cmd->gstates ? ldl_le_p(buf) : 0;
@@ -416,14 +416,12 @@ static uint32_t run(SevPspState *s, const SevPspCommand *cmd, hwaddr pa,
     if (ret != SEV_PSP_OK) {
         return ret;
     }
-    s->key = g ? g->key : NULL;
     ret = cmd->fn(s, g, buf);
-    s->key = NULL;
     if (cmd->fn == sev_psp_launch_start) {
         *handle = ldl_le_p(buf);
     }
     /* Also after a failure: that is how a needed length is reported. */
-    if (cmd->out && !sev_psp_write(s, pa, buf, cmd->len)) {
+    if (cmd->out && !sev_psp_write(s, NULL, pa, buf, cmd->len)) {
         return SEV_PSP_INVALID_ADDRESS;
     }
     return ret;

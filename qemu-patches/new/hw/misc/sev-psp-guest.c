@@ -238,12 +238,12 @@ uint32_t sev_psp_launch_update_data(SevPspState *s, SevPspGuest *g, void *buf)
     while (left) {
         uint32_t part = MIN(left, CHUNK);
 
-        if (!sev_psp_read(s, pa, data, part)) {
+        if (!sev_psp_read(s, g->key, pa, data, part)) {
             return SEV_PSP_INVALID_ADDRESS;
         }
         g_checksum_update(g->ld, data, part);
         if (!sev_psp_crypt(s, g, pa, data, part, true) ||
-            !sev_psp_write(s, pa, data, part)) {
+            !sev_psp_write(s, g->key, pa, data, part)) {
             return SEV_PSP_INVALID_ADDRESS;
         }
         pa += part;
@@ -272,7 +272,7 @@ uint32_t sev_psp_launch_measure(SevPspState *s, SevPspGuest *g, void *buf)
     }
     memcpy(out, g->measure, SEV_PSP_DIGEST_LEN);
     /* A command that fails changes no state. */
-    if (!sev_psp_write(s, pa, out, sizeof(out))) {
+    if (!sev_psp_write(s, NULL, pa, out, sizeof(out))) {
         return SEV_PSP_INVALID_ADDRESS;
     }
     set_guest_state(g, SEV_PSP_GUEST_LSECRET);
@@ -311,9 +311,9 @@ uint32_t sev_psp_launch_secret(SevPspState *s, SevPspGuest *g, void *buf)
         return ret;
     }
     data = g_malloc(len);
-    if (!sev_psp_read(s, sev_psp_pa(le64_to_cpu(c->hdr_address)), hdr,
+    if (!sev_psp_read(s, NULL, sev_psp_pa(le64_to_cpu(c->hdr_address)), hdr,
                       sizeof(hdr)) ||
-        !sev_psp_read(s, sev_psp_pa(le64_to_cpu(c->trans_address)), data,
+        !sev_psp_read(s, NULL, sev_psp_pa(le64_to_cpu(c->trans_address)), data,
                       len)) {
         return SEV_PSP_INVALID_ADDRESS;
     }
@@ -327,7 +327,7 @@ uint32_t sev_psp_launch_secret(SevPspState *s, SevPspGuest *g, void *buf)
         return SEV_PSP_UNSUPPORTED;
     }
     if (!sev_psp_crypt(s, g, pa, data, len, true) ||
-        !sev_psp_write(s, pa, data, len)) {
+        !sev_psp_write(s, g->key, pa, data, len)) {
         return SEV_PSP_INVALID_ADDRESS;
     }
     return SEV_PSP_OK;
@@ -426,9 +426,9 @@ static uint32_t dbg_copy(SevPspState *s, SevPspGuest *g, const Dbg *c,
     while (left) {
         uint32_t part = MIN(left, CHUNK);
 
-        if (!sev_psp_read(s, src, data, part) ||
+        if (!sev_psp_read(s, encrypt ? NULL : g->key, src, data, part) ||
             !sev_psp_crypt(s, g, encrypt ? dst : src, data, part, encrypt) ||
-            !sev_psp_write(s, dst, data, part)) {
+            !sev_psp_write(s, encrypt ? g->key : NULL, dst, data, part)) {
             return SEV_PSP_INVALID_ADDRESS;
         }
         src += part;

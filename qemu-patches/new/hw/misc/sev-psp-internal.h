@@ -128,7 +128,6 @@ struct SevPspState {
     /* the command that is being executed, latched when it was written */
     bool busy;
     uint64_t busy_buf;
-    SevEncKey *key;                         /* of its guest, NULL: none */
 
     /* SEV firmware state */
     SevPspPlatformState state;
@@ -159,8 +158,11 @@ void sev_psp_reset_firmware(SevPspState *s);
 /* sev-psp-mem.c */
 hwaddr sev_psp_pa(uint64_t address);
 bool sev_psp_ram_ok(SevPspState *s, hwaddr pa, uint64_t len, bool is_write);
-bool sev_psp_read(SevPspState *s, hwaddr pa, void *buf, size_t len);
-bool sev_psp_write(SevPspState *s, hwaddr pa, const void *buf, size_t len);
+/* @key: of the guest whose memory it is; NULL: a buffer without a key. */
+bool sev_psp_read(SevPspState *s, SevEncKey *key, hwaddr pa, void *buf,
+                  size_t len);
+bool sev_psp_write(SevPspState *s, SevEncKey *key, hwaddr pa, const void *buf,
+                   size_t len);
 
 /* sev-psp-crypto.c */
 bool sev_psp_make_key(SevPspState *s, SevPspGuest *g,

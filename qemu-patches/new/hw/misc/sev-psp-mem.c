@@ -54,16 +54,18 @@ bool sev_psp_ram_ok(SevPspState *s, hwaddr pa, uint64_t len, bool is_write)
     return true;
 }
 
-bool sev_psp_read(SevPspState *s, hwaddr pa, void *buf, size_t len)
+bool sev_psp_read(SevPspState *s, SevEncKey *key, hwaddr pa, void *buf,
+                  size_t len)
 {
-    sev_enc_sync(s->key, pa, len, false);
+    sev_enc_sync(key, pa, len, false);
     return pci_dma_rw(PCI_DEVICE(s), pa, buf, len, DMA_DIRECTION_TO_DEVICE,
                       psp_attrs) == MEMTX_OK;
 }
 
-bool sev_psp_write(SevPspState *s, hwaddr pa, const void *buf, size_t len)
+bool sev_psp_write(SevPspState *s, SevEncKey *key, hwaddr pa, const void *buf,
+                   size_t len)
 {
-    sev_enc_sync(s->key, pa, len, true);
+    sev_enc_sync(key, pa, len, true);
     return pci_dma_rw(PCI_DEVICE(s), pa, (void *)buf, len,
                       DMA_DIRECTION_FROM_DEVICE, psp_attrs) == MEMTX_OK;
 }

@@ -182,13 +182,15 @@ TEST_F_TIMEOUT(dbg, guest_reads_it, SEV_TEST_SECONDS)
 
 /*
  * Both sides guest memory: decrypted from one page into another, where the plain text lies as the
- * guest cannot read it, and from there encrypted into a third.
+ * guest cannot read it, and from there encrypted into a third. The second page must not have lines of
+ * the guest in a cache, which would come over the plain text: a command that reads it meets them before.
  */
 TEST_F_TIMEOUT(dbg, guest_to_guest, SEV_TEST_SECONDS)
 {
 	struct sev_vm *vm = &self->vm;
 	uint8_t *a = vm->mem + DATA, *b = vm->mem + DATA + 2 * PAGE, *c = vm->mem + DATA + 4 * PAGE;
 
+	OK(sev_vm_peek(vm, DATA + 2 * PAGE, self->buf, 2 * PAGE));
 	OK(sev_dbg_decrypt(vm, a, b, 2 * PAGE));
 	OK(sev_dbg_encrypt(vm, b, c, 2 * PAGE));
 	OK(sev_vm_peek(vm, DATA, self->buf, PAGES * PAGE));

@@ -255,6 +255,20 @@ static void secure_processor(void)
 	expect_reports("lines of the host", 1, HOST_LINES | PSP_READ);
 }
 
+/* A buffer without a key is used by others than the guest that the command is for. */
+static void plain_buffer(void)
+{
+	begin();
+	run_guest(guest_writes);
+	expect("DBG_DECRYPT", 0, decrypt(PAGE_OF_GUEST + PAGE, PAGE_OF_GUEST, 16));
+	expect_reports("over lines of its guest", 1, PSP_WRITE);
+	/* RAM has won, and the host has no lines there. */
+	run_guest(guest_reads);
+	expect("DBG_DECRYPT", 0, decrypt(PAGE_OF_GUEST + PAGE, PLAIN, 16));
+	expect("what is in memory", *word(PLAIN), *word(PAGE_OF_GUEST));
+	expect_reports("after that", 0, 0);
+}
+
 /* The lines outlive the guest. */
 static void guest_is_gone(void)
 {
@@ -317,6 +331,7 @@ static const struct bare_test tests[] = {
 	{ "lines of the host", lines_of_the_host },
 	{ "lines of the host, one by one", lines_of_the_host_one_by_one },
 	{ "the secure processor", secure_processor },
+	{ "its buffers without a key", plain_buffer },
 	{ "lines of a guest that is gone", guest_is_gone },
 };
 
