@@ -20,6 +20,7 @@
 #include "qemu/log.h"
 #include "qemu/module.h"
 #include "qapi/error.h"
+#include "hw/boards.h"
 #include "hw/pci/msix.h"
 #include "hw/qdev-properties.h"
 #include "migration/blocker.h"
@@ -261,6 +262,19 @@ static bool sev_psp_check_properties(SevPspState *s, Error **errp)
                              sizeof(s->debug_key), errp);
 }
 
+/* Which CPUs owe a flush is known only when they are there from the start. */
+static bool sev_psp_check_cpus(Error **errp)
+{
+    const CpuTopology *smp = &MACHINE(qdev_get_machine())->smp;
+
+    if (smp->max_cpus > smp->cpus) {
+        error_setg(errp, "sev-psp: CPUs cannot be plugged in later: maxcpus"
+                   " must be %u, as many as there are", smp->cpus);
+        return false;
+    }
+    return true;
+}
+
 static void sev_psp_realize(PCIDevice *pdev, Error **errp)
 {
     SevPspState *s = SEV_PSP(pdev);
@@ -271,7 +285,7 @@ static void sev_psp_realize(PCIDevice *pdev, Error **errp)
         error_setg(errp, "at most one %s device is permitted", TYPE_SEV_PSP);
         return;
     }
-    if (!sev_psp_check_properties(s, errp)) {
+    if (!sev_psp_check_cpus(errp) || !sev_psp_check_properties(s, errp)) {
         return;
     }
     if (s->encrypts && !sev_enc_enable(OBJECT(s), s->paranoid, errp)) {

@@ -263,6 +263,8 @@ static void test_options(void)
             " -device sev-psp,enc=xts,coherency=strict",
             "without sme-coherent=on");
     refused("-device sev-psp -device sev-psp", "at most one sev-psp");
+    refused("-smp 2,maxcpus=3 -device sev-psp", "maxcpus must be 2");
+    refused("-smp 2,maxcpus=3 -device sev-psp,enc=none", "maxcpus must be 2");
     refused("-device sev-psp,max-guests=0", "from 1 to 4096");
     refused("-device sev-psp,max-guests=4097", "from 1 to 4096");
     refused("-device sev-psp,tek=0011", "tek needs 32");
