@@ -11,7 +11,9 @@
 #                              [,enc=none|paranoid|strict]: no encryption; all plain text forgotten at each exit; missing
 #                              cache flushes reported
 #   boot_test.sh product       every combination, one boot each with enc=paranoid and enc=strict, and the disk of the host
-#                              read for long while encrypted guests come and go
+#                              read for long while encrypted guests come and go. T=PATTERN: those whose spec holds it
+#                              (the disk's is "disk"), so that hours of boots can be made in parts
+#   boot_test.sh --check       only look whether the product has a spec that holds T
 #
 # Without an argument: eight boots in which each two values of different options meet at least once, but for the
 # largest guest on the debug kernel, which takes ten minutes: the tiny guest does that (far_larger_than_the_host). Three
@@ -45,12 +47,24 @@ product()
 	done; done; done; done; done
 	echo vcpus=1,tdp=on,thp=on,mem=2G,kernel=fast,enc=paranoid
 	echo vcpus=2,tdp=on,thp=off,mem=2G,kernel=fast,enc=strict
+	echo disk
+}
+
+# The part of the product that was asked for.
+part()
+{
+	local spec
+
+	product | while read -r spec; do
+		# shellcheck disable=SC2053 # a pattern
+		[[ $spec != *${T:-}* ]] || echo "$spec"
+	done
 }
 
 # Each two values of two options that the product holds must be in one of the eight.
 pairs()
 {
-	sed 's/,guest=.*//; s/,work=.*//; s/,check=.*//; s/,enc=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' |
+	sed '/^disk$/d; s/,guest=.*//; s/,work=.*//; s/,check=.*//; s/,enc=.*//' | awk -F, '{ for (i = 1; i <= NF; i++) for (j = i + 1; j <= NF; j++) print $i, $j }' |
 		grep -vxF 'mem=64G kernel=debug' | sort -u
 }
 
@@ -155,61 +169,82 @@ boot()
 # What make check does a few times, ROUNDS times.
 disk()
 {
-	"$host" --name boots/disk --timeout "$deadline" "$build/selftests" "SEV_DISK_ROUNDS=${ROUNDS:-200} ./sev_encryption_test" \
-		> "$dir/disk.log" 2> "$dir/disk.err"
+	local out=$dir/disk
+
+	rc=0
+	PSP_ARGS='' MEM=4G SMP=2 ICOUNT=0 QUIET=1 "$host" --name boots/disk --timeout "$deadline" "$build/selftests" \
+		"SEV_DISK_ROUNDS=${ROUNDS:-200} ./sev_encryption_test" > "$out.log" 2> "$out.err" || rc=$?
+	[ "$rc" = 0 ] || echo "status $rc: $(grep -a -m 1 '^not ok' "$out.log")"
+	grep -aqE '^ok .*disk' "$out.log" || echo "the disk was not read"
+	! grep -a -m 1 '# *SKIP' "$out.log"
 }
 
-# Are there enough guests of either size to compare?
-compare=0
-case ${1:-} in
-'')
-	compare=1
+specs=("$@") kind=${1:-eight}
+case $kind in
+eight)
 	specs=("${eight[@]}")
 	missing=$(comm -23 <(product | pairs) <(printf '%s\n' "${specs[@]}" | pairs))
 	[ -z "$missing" ] || die "the eight boots miss a pair: $missing"
 	;;
-product)
-	compare=1
-	mapfile -t specs < <(product)
+product|--check)
+	mapfile -t specs < <(part)
+	[ ${#specs[@]} -gt 0 ] || die "T=${T:-}: no boot's spec holds it, e.g. $(product | sed -n 1p)"
+	[ "$kind" = product ] || exit 0
 	;;
-*) specs=("$@") ;;
 esac
+
+# Are there enough guests of either size to compare?
+sizes()
+{
+	printf '%s\n' "${specs[@]}" | grep -c "mem=$1,"
+}
+compare=0
+[ "$(sizes 2G)" -lt 3 ] || [ "$(sizes 64G)" -lt 3 ] || compare=1
 
 n=0 failed=0
 names=()
-rounds=0
-[ "${1:-}" != product ] || rounds=1
-echo "1..$((${#specs[@]} + compare + rounds))"
-for spec in "${specs[@]}"; do
+
+# verdict SPEC WRONG LOG: one line of TAP, and what is wrong below it
+verdict()
+{
 	n=$((n + 1))
-	began=$SECONDS
+	if [ -z "$2" ]; then
+		echo "ok $n - $1"
+	else
+		failed=$((failed + 1))
+		echo "not ok $n - $1 (log: $3)"
+		cut -c1-160 <<< "$2" | sed 's/^/# /'
+	fi
+}
+
+one()
+{
+	local spec=$1 wrong
+
 	boot "$spec"
 	names+=("$log")
 	wrong=$(verify "$facts" "$spec" 2>&1)
-	if [ -z "$wrong" ]; then
-		echo "ok $n - $spec"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n - $spec (log: $log.guest)"
-		{ echo "status $rc"; sed -n 's/^error /error /p' "$facts" | tail -n 2; echo "$wrong"; tail -n 4 "$log.guest" | tr -d '\r'; } |
-			cut -c1-160 | sed 's/^/# /'
-	fi
+	[ -z "$wrong" ] || wrong=$(echo "status $rc"; sed -n 's/^error /error /p' "$facts" | tail -n 2
+		echo "$wrong"; tail -n 4 "$log.guest" | tr -d '\r')
+	verdict "$spec" "$wrong" "$log.guest"
 	echo "# $((SECONDS - began)) s, to init $(sed -n 's/^seconds_to_init //p' "$facts") s (emulated), resident $(jq -r '.pages.resident // "-"' "$log.json" 2>/dev/null) pages"
+}
+
+echo "1..$((${#specs[@]} + compare))"
+for spec in "${specs[@]}"; do
+	began=$SECONDS
+	if [ "$spec" = disk ]; then
+		verdict disk "$(disk)" "$dir/disk.log"
+		echo "# $((SECONDS - began)) s"
+	else
+		one "$spec"
+	fi
 done
 if [ $compare = 1 ]; then
 	n=$((n + 1))
-	verdict=$("$root/tools/workbench/resident_check.sh" "${names[@]}") || failed=$((failed + 1))
-	grep '^#' <<< "$verdict"
-	sed -n "s/^\(ok\|not ok\) /\1 $n - /p" <<< "$verdict"
+	said=$("$root/tools/workbench/resident_check.sh" "${names[@]}") || failed=$((failed + 1))
+	grep '^#' <<< "$said"
+	sed -n "s/^\(ok\|not ok\) /\1 $n - /p" <<< "$said"
 fi
-if [ $rounds = 1 ]; then
-	n=$((n + 1))
-	if disk; then
-		echo "ok $n - the disk of the host beside guests"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n - the disk of the host beside guests (log: $dir/disk.log)"
-	fi
-fi
-[ "${1:-}" != product ] || echo "$((n - failed)) passed, $failed failed, 0 skipped"
+[ "$kind" != product ] || echo "$((n - failed)) passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]

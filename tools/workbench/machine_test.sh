@@ -170,6 +170,8 @@ soak N=0|N=0: not a positive number
 soak LOAD=2|LOAD=2: 0 or 1
 soak PRIVATE=2|PRIVATE=2: 0 or 1
 soak PRIVATE=1 N=5|PRIVATE=1 boots each combination once
+soak PRIVATE=1 T=mem=3G|T=mem=3G: no boot's spec holds it
+soak T=boot|T=boot: only PRIVATE=1 has parts
 soak PRIVATE=1 LOAD=1|LOAD=1 is for boots
 soak PRIVATE=1 STRESS=1|STRESS=1 and PRIVATE=1
 soak STRESS=1 LOAD=1|LOAD=1 is for boots

@@ -11,7 +11,7 @@
 # other things takes four times as long, and is no failure.
 #
 # With STRESS=1 it is private memory that is to prove itself, and stress.sh does it. With PRIVATE=1 it is SEV
-# guests on private memory, in every combination of options that boot_test.sh knows.
+# guests on private memory, in every combination of options that boot_test.sh knows; T=PATTERN takes a part of them.
 #
 #   soak.sh [--check]    --check: only look at the variables
 set -euo pipefail
@@ -24,13 +24,14 @@ case $load in 0|1) ;; *) die "LOAD=$load: 0 or 1" ;; esac
 [ "$stress$private" != 11 ] || die "STRESS=1 and PRIVATE=1: they are two different runs"
 [ "$private" = 0 ] || [ -z "${N:-}${SEED:-}" ] || die "PRIVATE=1 boots each combination once: N and SEED mean nothing to it"
 [ "$stress$private" = 00 ] || [ "$load" = 0 ] || die "LOAD=1 is for boots of plain guests, not for STRESS=1 or PRIVATE=1"
+[ "$private" = 1 ] || [ -z "${T:-}" ] || die "T=$T: only PRIVATE=1 has parts"
 [ "$stress" = 0 ] || exec "$root/tools/workbench/stress.sh" "$@"
 
 count=${N:-50} stall=15 deadline=${TIMEOUT:-900}
 [[ $count =~ ^[1-9][0-9]*$ ]] || die "N=$count: not a positive number"
 [[ $deadline =~ ^[1-9][0-9]*$ ]] || die "TIMEOUT=$deadline: not a positive number"
+[ "$private" = 0 ] || exec "$root/tools/workbench/boot_test.sh" "${1:-product}"
 [ "${1:-}" != --check ] || exit 0
-[ "$private" = 0 ] || exec "$root/tools/workbench/boot_test.sh" product
 host=$root/tools/testing/selftests/kvm/qemu/host.sh
 dir=$logs/soak
 rm -rf "$dir.old"
