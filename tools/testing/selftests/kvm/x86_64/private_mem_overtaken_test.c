@@ -5,6 +5,9 @@
  * the shared half. The page must not come after that: it would be a page of the VMM's for a private
  * frame, and nobody would take it away. So the conversion waits for such faults.
  *
+ * The other way round no conversion waits. A fault that saw its frame private is held up by a large punch
+ * of the file, and meanwhile the frame becomes shared. It must not bring a page to the file any more.
+ *
  * With an interrupt controller in the kernel and interrupts on, a fault of an ordinary slot may be
  * finished by a thread of the kernel's, that no conversion waits for. Slots with a file must not have
  * such faults.
@@ -16,6 +19,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -23,6 +28,7 @@
 
 #include "kselftest_harness.h"
 #include "private_vm.h"
+#include "restrictedmem_util.h"
 
 #define SIZE		PVM_MIB
 #define RFLAGS_IF	0x202
@@ -169,6 +175,157 @@ TEST_F_TIMEOUT(overtaken, page_comes_late, PVM_TEST_SECONDS)
 	EXPECT_EQ(0, self->value);
 	EXPECT_EQ(1, pvm_file_pages(self->fd));
 	EXPECT_EQ(0, pvm_resident(self->hva, SIZE));
+}
+
+/* A punch of so much memory is to take longer than all that happens beside it. */
+#define LEAST_PUNCH	(64 * PVM_MIB)
+#define MOST_PUNCH	(1024 * PVM_MIB)
+#define SHARED_VALUE	0x5ead
+
+FIXTURE(hole) {
+	struct pvm vm;
+	int fd;
+	uint64_t *hva;
+	size_t size;
+	atomic_int punched, done;
+	atomic_int reader;
+	uint64_t value;
+	int punched_with, read_with;
+};
+
+FIXTURE_SETUP(hole)
+{
+	self->fd = -1;
+}
+
+static void release_hole(FIXTURE_DATA(hole) *self)
+{
+	if (self->fd < 0)
+		return;
+	pvm_destroy(&self->vm);
+	close(self->fd);
+	munmap(self->hva, self->size);
+	self->fd = -1;
+}
+
+FIXTURE_TEARDOWN(hole)
+{
+	release_hole(self);
+}
+
+static void *punch_all(void *arg)
+{
+	FIXTURE_DATA(hole) *self = arg;
+
+	self->punched_with = pvm_punch(self->fd, 0, self->size);
+	atomic_store(&self->punched, 1);
+	return NULL;
+}
+
+static void *read_first(void *arg)
+{
+	FIXTURE_DATA(hole) *self = arg;
+
+	atomic_store(&self->reader, syscall(__NR_gettid));
+	self->read_with = pvm_read(&self->vm, PVM_DATA, &self->value);
+	atomic_store(&self->done, 1);
+	return NULL;
+}
+
+/* The punch has begun to take pages away, or is over. */
+static void wait_for_punch(FIXTURE_DATA(hole) *self)
+{
+	while (!atomic_load(&self->punched) && pvm_file_pages(self->fd) == (long)(self->size / PVM_PAGE))
+		;
+}
+
+static bool sleeps(int tid)
+{
+	char path[64], text[256] = "";
+	const char *name_end;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		text[0] = '\0';
+	close(fd);
+	name_end = strrchr(text, ')');
+	return name_end && name_end[1] == ' ' && name_end[2] == 'S';
+}
+
+/* The fault waits for the punch, or is over. */
+static void wait_for_reader(FIXTURE_DATA(hole) *self)
+{
+	while (!atomic_load(&self->done)) {
+		int tid = atomic_load(&self->reader);
+
+		if (tid && sleeps(tid))
+			break;
+	}
+}
+
+/* A VM with @size bytes of private memory, all of it there. */
+static int fill_hole(FIXTURE_DATA(hole) *self, size_t size)
+{
+	int ret = pvm_create(&self->vm, KVM_X86_SW_PROTECTED_VM);
+
+	if (ret)
+		return ret;
+	self->size = size;
+	atomic_store(&self->punched, 0);
+	atomic_store(&self->done, 0);
+	atomic_store(&self->reader, 0);
+	ret = pvm_add_vcpus(&self->vm, 1);
+	self->hva = ret ? NULL : pvm_add_data(&self->vm, PVM_RESTRICTED, size, &self->fd);
+	if (!self->hva)
+		return ret ? ret : -ENOMEM;
+	self->hva[0] = SHARED_VALUE;
+	ret = pvm_set_private(&self->vm, PVM_DATA, size, true);
+	return ret ? ret : rmem_alloc(self->fd, 0, size / PVM_PAGE);
+}
+
+/* What a guest and its VMM do at a conversion, while a fault of the frame is held up. False: it was not. */
+static bool convert_meanwhile(FIXTURE_DATA(hole) *self, int *converted_with)
+{
+	pthread_t puncher, reader;
+	bool held;
+
+	if (pthread_create(&puncher, NULL, punch_all, self))
+		return false;
+	wait_for_punch(self);
+	if (pthread_create(&reader, NULL, read_first, self)) {
+		pthread_join(puncher, NULL);
+		return false;
+	}
+	wait_for_reader(self);
+	*converted_with = pvm_set_private(&self->vm, PVM_DATA, PVM_PAGE, false);
+	if (!*converted_with)
+		*converted_with = pvm_punch(self->fd, 0, PVM_PAGE);
+	held = !atomic_load(&self->punched) && !atomic_load(&self->done);
+	pthread_join(puncher, NULL);
+	pthread_join(reader, NULL);
+	return held;
+}
+
+TEST_F_TIMEOUT(hole, stays_empty, PVM_TEST_SECONDS)
+{
+	int converted_with = -1;
+	bool held = false;
+	size_t size;
+
+	for (size = LEAST_PUNCH; size <= MOST_PUNCH && !held; size *= 2) {
+		release_hole(self);
+		ASSERT_EQ(0, fill_hole(self, size));
+		held = convert_meanwhile(self, &converted_with);
+		ASSERT_EQ(0, converted_with);
+		ASSERT_EQ(0, self->punched_with);
+	}
+	ASSERT_TRUE(held) TH_LOG("no punch was long enough");
+	/* The guest's read is done, on the shared half, and the file is as empty as the VMM has left it. */
+	EXPECT_EQ(0, self->read_with);
+	EXPECT_EQ(SHARED_VALUE, self->value);
+	EXPECT_EQ(0, pvm_file_pages(self->fd));
 }
 
 TEST_HARNESS_MAIN
