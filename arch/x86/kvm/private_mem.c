@@ -5,7 +5,6 @@
  * Locking: none. The type is fixed when the VM is created, the set of types when the vendor
  * module is loaded.
  */
-#include <linux/error-injection.h>
 #include <linux/kvm_host.h>
 #include <linux/uaccess.h>
 
@@ -13,6 +12,7 @@
 #include <asm/cpufeature.h>
 #include <asm/smp.h>
 
+#include "fail_sev_flush.h"
 #include "mmu.h"
 #include "private_mem.h"
 #include "x86.h"
@@ -82,11 +82,9 @@ restrictedmem_flush_t kvm_arch_private_mem_flush(struct kvm *kvm)
 {
 	if (!kvm_is_sev_type(kvm) || boot_cpu_has(X86_FEATURE_SME_COHERENT))
 		return NULL;
-	return flush_all_caches;
+	return sev_flush_fails(SEV_FLUSH_RECLAIM) ? NULL : flush_all_caches;
 }
 EXPORT_SYMBOL_GPL(kvm_arch_private_mem_flush);
-/* A test leaves it out, and sees the emulated machine report the pages. The next likewise. */
-ALLOW_ERROR_INJECTION(kvm_arch_private_mem_flush, NULL);
 
 /* The same lines the other way round: what the host wrote must be in memory before the guest writes. */
 bool kvm_arch_private_mem_must_prepare(struct kvm *kvm)
@@ -97,7 +95,7 @@ EXPORT_SYMBOL_GPL(kvm_arch_private_mem_must_prepare);
 
 void kvm_arch_private_mem_prepare(struct page *page)
 {
-	clflush_cache_range(page_address(page), PAGE_SIZE);
+	if (!sev_flush_fails(SEV_FLUSH_PREPARE))
+		clflush_cache_range(page_address(page), PAGE_SIZE);
 }
 EXPORT_SYMBOL_GPL(kvm_arch_private_mem_prepare);
-ALLOW_ERROR_INJECTION(kvm_arch_private_mem_prepare, ERRNO_NULL);

@@ -62,6 +62,8 @@ long rmem_pages(int fd);
 long rmem_size(int fd);
 
 int rmem_write(const char *path, const char *text);
+/* The page frame behind an address of this process, or 0 if there is none, or root is not asking. */
+unsigned long rmem_mapping_pfn(const void *addr);
 long rmem_value(const char *path, const char *key);
 long rmem_fdinfo(int fd, const char *key);
 int rmem_bound(int fd, char *text, size_t size);

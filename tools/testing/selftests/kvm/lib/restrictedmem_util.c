@@ -108,6 +108,21 @@ int rmem_write(const char *path, const char *text)
 	return ret;
 }
 
+/* An entry of pagemap: Documentation/admin-guide/mm/pagemap.rst. */
+#define PAGEMAP_PRESENT	(1ull << 63)
+#define PAGEMAP_PFN	((1ull << 55) - 1)
+
+unsigned long rmem_mapping_pfn(const void *addr)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	if (pread(fd, &entry, sizeof(entry), (uintptr_t)addr / sysconf(_SC_PAGESIZE) * sizeof(entry)) != sizeof(entry))
+		entry = 0;
+	close(fd);
+	return entry & PAGEMAP_PRESENT ? entry & PAGEMAP_PFN : 0;
+}
+
 /* The number behind @key in a file of lines "key value" or "key: value"; a NULL key: the first number. */
 long rmem_value(const char *path, const char *key)
 {

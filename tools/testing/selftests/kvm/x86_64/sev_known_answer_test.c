@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "restrictedmem_util.h"
 #include "sev_test.h"
 
 #define PAGE		SEV_PAGE_SIZE
@@ -22,9 +23,6 @@
 #define DATA		SEV_GUEST_DATA
 #define PAGES		8ul
 #define SEED		11
-
-#define PAGEMAP_PRESENT	(1ull << 63)
-#define PAGEMAP_PFN	((1ull << 55) - 1)
 
 FIXTURE(known) {
 	struct sev_vm vm;
@@ -104,17 +102,6 @@ static void encrypt_page(FIXTURE_DATA(known) *self, uint64_t pfn, uint8_t *page)
 	}
 }
 
-static uint64_t pfn_of(const void *addr)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY);
-	uint64_t entry = 0;
-
-	if (fd < 0 || pread(fd, &entry, 8, (uintptr_t)addr / PAGE * 8) != 8)
-		entry = 0;
-	close(fd);
-	return entry & PAGEMAP_PRESENT ? entry & PAGEMAP_PFN : 0;
-}
-
 /* Both what the firmware encrypted and what the guest wrote. */
 TEST_F_TIMEOUT(known, memory_is_what_the_cipher_says, SEV_TEST_SECONDS)
 {
@@ -128,8 +115,8 @@ TEST_F_TIMEOUT(known, memory_is_what_the_cipher_says, SEV_TEST_SECONDS)
 		uint8_t *mem = self->vm.mem + SEV_GUEST_IMAGE + at;
 
 		memcpy(want, sev_guest_image + at, PAGE);
-		encrypt_page(self, pfn_of(mem), want);
-		EXPECT_NE(0, pfn_of(mem));
+		encrypt_page(self, rmem_mapping_pfn(mem), want);
+		EXPECT_NE(0, rmem_mapping_pfn(mem));
 		EXPECT_EQ(0, memcmp(want, mem, PAGE)) TH_LOG("image, page %lu", at / PAGE);
 	}
 	RUN_VCPU(&self->vm.vcpus[0], SYNC);
@@ -138,8 +125,8 @@ TEST_F_TIMEOUT(known, memory_is_what_the_cipher_says, SEV_TEST_SECONDS)
 
 		for (uint64_t j = 0; j < WORDS; j++)
 			((uint64_t *)want)[j] = sev_guest_pattern(SEED, i * WORDS + j);
-		encrypt_page(self, pfn_of(mem), want);
-		EXPECT_NE(0, pfn_of(mem));
+		encrypt_page(self, rmem_mapping_pfn(mem), want);
+		EXPECT_NE(0, rmem_mapping_pfn(mem));
 		EXPECT_EQ(0, memcmp(want, mem, PAGE)) TH_LOG("data, page %lu", i);
 	}
 }

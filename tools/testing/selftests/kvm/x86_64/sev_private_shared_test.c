@@ -184,17 +184,6 @@ TEST_F_TIMEOUT(shared, swapped_out_and_in, SEV_TEST_SECONDS)
 	EXPECT_EQ(0, drop_swap());
 }
 
-static uint64_t frame_of(const void *addr)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = 0;
-
-	if (pread(fd, &entry, 8, (uintptr_t)addr / PAGE * 8) != 8)
-		entry = 0;
-	close(fd);
-	return entry >> 63 ? entry & ((1ull << 55) - 1) : 0;
-}
-
 /* A page that has just come may be in a CPU's list of new ones, where nobody can take it. */
 static int move_away(void *addr)
 {
@@ -216,15 +205,15 @@ TEST_F_TIMEOUT(shared, moved, SEV_TEST_SECONDS)
 
 	RUN_UNTIL(SEV_SYNC_SHARED);
 	fill(self->mem, SEED + 1);
-	frame = frame_of(self->mem);
+	frame = rmem_mapping_pfn(self->mem);
 	ASSERT_NE(0, frame);
 	ASSERT_EQ(0, move_away(self->mem));
 	EXPECT_EQ(PAGES * WORDS, matching(self->mem, SEED + 1));
-	EXPECT_NE(frame, frame_of(self->mem));
+	EXPECT_NE(frame, rmem_mapping_pfn(self->mem));
 	RUN_UNTIL(SEV_SYNC_WRITTEN);
-	frame = frame_of(self->mem);
+	frame = rmem_mapping_pfn(self->mem);
 	ASSERT_EQ(0, move_away(self->mem));
-	EXPECT_NE(frame, frame_of(self->mem));
+	EXPECT_NE(frame, rmem_mapping_pfn(self->mem));
 	EXPECT_EQ(PAGES * WORDS, matching(self->mem, SEED + 2));
 	take_back(_metadata, self);
 }
@@ -275,11 +264,11 @@ TEST_F_TIMEOUT(shared, merged, SEV_TEST_SECONDS)
 		merged = rmem_value(KSM "pages_sharing", NULL);
 	}
 	EXPECT_EQ((long)PAGES, merged);
-	EXPECT_EQ(frame_of(twin), frame_of(self->mem));
+	EXPECT_EQ(rmem_mapping_pfn(twin), rmem_mapping_pfn(self->mem));
 	RUN_UNTIL(SEV_SYNC_WRITTEN);
 	EXPECT_EQ(PAGES * WORDS, matching(self->mem, SEED + 2));
 	EXPECT_EQ(PAGES * WORDS, matching(twin, SEED + 1));
-	EXPECT_NE(frame_of(twin), frame_of(self->mem));
+	EXPECT_NE(rmem_mapping_pfn(twin), rmem_mapping_pfn(self->mem));
 	ASSERT_EQ(0, rmem_write(KSM "run", "2"));
 	take_back(_metadata, self);
 	munmap(twin, PAGES * PAGE);

@@ -4,7 +4,7 @@
  * reports the page that came into use with somebody's lines over it. With all of them in place it
  * reports nothing.
  *
- * Needs a machine that looks (coherency=strict) and a kernel that leaves out functions.
+ * Needs a machine that looks (coherency=strict) and a kernel that leaves out flushes.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -147,8 +147,8 @@ static const struct sev_vm_config touching = {
 	ASSERT_EQ(0, reports(self));					\
 } while (0)
 
-#define SKIP_ONE(function)	ASSERT_EQ(0, sev_skip(function, 1))
-#define WAS_SKIPPED()		EXPECT_EQ(1, sev_skipped(1))
+#define SKIP_ONE(flush)		ASSERT_EQ(0, sev_skip(flush, 1))
+#define WAS_SKIPPED(flush)	EXPECT_EQ(1, sev_skipped(flush, 1))
 
 /*
  * The host reads all pages that the guest wrote, twice. Some may have got another owner before, who was
@@ -192,7 +192,7 @@ TEST_F_TIMEOUT(strict, punched_unflushed, SEV_TEST_SECONDS)
 	BOOT();
 	SKIP_ONE(SEV_SKIP_RECLAIM);
 	ASSERT_EQ(0, pvm_punch(self->vm.file, DATA, PAGES * PAGE));
-	WAS_SKIPPED();
+	WAS_SKIPPED(SEV_SKIP_RECLAIM);
 	EXPECT_REPORTS(PAGES, PAGES, self->vm.handle);
 	/* Whatever came of it: a flush ends it. */
 	ASSERT_EQ(0, pvm_punch(self->vm.file, 0, DATA));
@@ -209,7 +209,7 @@ TEST_F_TIMEOUT(strict, punched_unflushed_and_taken, SEV_TEST_SECONDS)
 	BOOT();
 	SKIP_ONE(SEV_SKIP_RECLAIM);
 	ASSERT_EQ(0, pvm_punch(self->vm.file, DATA, PAGES * PAGE));
-	WAS_SKIPPED();
+	WAS_SKIPPED(SEV_SKIP_RECLAIM);
 	fd = rmem_create_sized(4 * PAGES);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, rmem_alloc(fd, 0, 4 * PAGES));
@@ -247,7 +247,7 @@ TEST_F_TIMEOUT(strict, punched_unflushed_then_dma, SEV_TEST_SECONDS)
 	ASSERT_EQ(0, rmem_write("/proc/sys/vm/drop_caches", "1"));
 	SKIP_ONE(SEV_SKIP_RECLAIM);
 	ASSERT_EQ(0, pvm_punch(self->vm.file, DATA, PAGES * PAGE));
-	WAS_SKIPPED();
+	WAS_SKIPPED(SEV_SKIP_RECLAIM);
 	EXPECT_LE(1, read_disk(self));
 	v = sev_machine_last_violation(&self->machine);
 	EXPECT_TRUE(was_guests(self, v.address));
@@ -269,7 +269,7 @@ TEST_F_TIMEOUT(strict, slot_unflushed_and_file, SEV_TEST_SECONDS)
 	BOOT();
 	SKIP_ONE(SEV_SKIP_RECLAIM);
 	OK(sev_vm_set_slot(&self->vm, 0, 0, NULL, 0, -1, 0));
-	WAS_SKIPPED();
+	WAS_SKIPPED(SEV_SKIP_RECLAIM);
 	close(self->vm.file);
 	self->vm.file = -1;
 	EXPECT_REPORTS(PAGES, ALL, self->vm.handle);
@@ -296,7 +296,7 @@ TEST_F_TIMEOUT(strict, vm_unflushed, SEV_TEST_SECONDS)
 	handle = self->vm.handle;
 	SKIP_ONE(SEV_SKIP_RECLAIM);
 	destroy(self);
-	WAS_SKIPPED();
+	WAS_SKIPPED(SEV_SKIP_RECLAIM);
 	/* The guest is gone, and its name is still known. */
 	EXPECT_REPORTS(PAGES, ALL, handle);
 }
@@ -324,13 +324,56 @@ TEST_F_TIMEOUT(strict, broken_unflushed, SEV_TEST_SECONDS)
 	BOOT();
 	SKIP_ONE(SEV_SKIP_RECLAIM);
 	ASSERT_EQ(0, break_page(self->pfns[FIRST]));
-	WAS_SKIPPED();
+	WAS_SKIPPED(SEV_SKIP_RECLAIM);
 	ASSERT_EQ(0, host_reads(self, self->pfns[FIRST]));
 	EXPECT_EQ(1, reports(self));
 	v = sev_machine_last_violation(&self->machine);
 	EXPECT_EQ(self->pfns[FIRST] * PAGE, v.address);
 	EXPECT_EQ(SEV_USE_HOST_READ, v.use);
 	EXPECT_EQ(self->vm.handle, v.handle);
+}
+
+/*
+ * A guest may write with its key to what it said it would share, and so do these. The VMM has
+ * touched the pages before, and its lines are flushed.
+ */
+#define BOOT_SHARED() do {						\
+	char *mem_;							\
+									\
+	OK(sev_vm_boot(&self->vm, &touching));				\
+	mem_ = (char *)self->vm.mem + DATA;				\
+	memset(mem_, 1, PAGES * PAGE);					\
+	for (unsigned long i_ = 0; i_ < PAGES; i_++) {			\
+		self->pfns[FIRST + i_] = rmem_mapping_pfn(mem_ + i_ * PAGE);	\
+		ASSERT_NE(0, self->pfns[FIRST + i_]);			\
+	}								\
+	ASSERT_EQ(0, flush_all(self));					\
+	OK(sev_vm_set_private(&self->vm, DATA, PAGES * PAGE, false));	\
+	ASSERT_EQ(0, pvm_punch(self->vm.file, DATA, PAGES * PAGE));	\
+	RUN_VCPU(&self->vm.vcpus[0], DONE);				\
+	ASSERT_EQ(self->pfns[FIRST], rmem_mapping_pfn(mem_));		\
+	ASSERT_EQ(0, reports(self));					\
+} while (0)
+
+static int discard_shared(FIXTURE_DATA(strict) *self)
+{
+	return madvise(self->vm.mem + DATA, PAGES * PAGE, MADV_DONTNEED) ? -errno : 0;
+}
+
+TEST_F_TIMEOUT(strict, shared_half, SEV_TEST_SECONDS)
+{
+	BOOT_SHARED();
+	ASSERT_EQ(0, discard_shared(self));
+	EXPECT_NO_REPORTS();
+}
+
+TEST_F_TIMEOUT(strict, shared_half_unflushed, SEV_TEST_SECONDS)
+{
+	BOOT_SHARED();
+	SKIP_ONE(SEV_SKIP_RECLAIM);
+	ASSERT_EQ(0, discard_shared(self));
+	WAS_SKIPPED(SEV_SKIP_RECLAIM);
+	EXPECT_REPORTS(PAGES, PAGES, self->vm.handle);
 }
 
 /* The other way round: the host's zeroes are in its caches when the guest uses the page. */
@@ -342,7 +385,7 @@ TEST_F_TIMEOUT(strict, new_pages_unflushed, SEV_TEST_SECONDS)
 	ASSERT_EQ(0, reports(self));
 	ASSERT_EQ(0, sev_skip(SEV_SKIP_PREPARE, PAGES));
 	RUN_VCPU(&self->vm.vcpus[0], DONE);
-	EXPECT_EQ((int)PAGES, sev_skipped(PAGES));
+	EXPECT_EQ((int)PAGES, sev_skipped(SEV_SKIP_PREPARE, PAGES));
 	EXPECT_EQ(PAGES, reports(self));
 	v = sev_machine_last_violation(&self->machine);
 	EXPECT_TRUE(v.host_lines);
@@ -362,9 +405,9 @@ TEST_F_TIMEOUT(strict, image_unflushed, SEV_TEST_SECONDS)
 	OK(sev_launch_start(&self->vm, 0, 0));
 	OK(sev_launch_update(&self->vm, self->vm.mem, pages * PAGE));
 	ASSERT_EQ(0, reports(self));
-	SKIP_ONE(SEV_SKIP_IMAGE);
+	SKIP_ONE(SEV_SKIP_COMMAND);
 	OK(sev_launch_update(&self->vm, self->vm.mem + pages * PAGE, pages * PAGE));
-	WAS_SKIPPED();
+	WAS_SKIPPED(SEV_SKIP_COMMAND);
 	EXPECT_EQ(pages, reports(self));
 	v = sev_machine_last_violation(&self->machine);
 	EXPECT_TRUE(v.host_lines);
@@ -378,11 +421,15 @@ TEST_F_TIMEOUT(strict, two_keys, SEV_TEST_SECONDS)
 	struct sev_violation v;
 	static char text[PAGE];
 
-	BOOT();
+	ASSERT_EQ(0, rmem_trace_start(&self->trace));
+	OK(sev_vm_boot(&self->vm, &touching));
+	/* Before the first one writes: when no ASID is left that was not used, all caches are flushed. */
 	OK_VM(&self->other, sev_vm_create_heir(&self->other, &self->vm, KVM_X86_SEV_VM));
 	OK_VM(&self->other, sev_init2(&self->other, &(struct kvm_sev_init){}));
 	OK_VM(&self->other, sev_vm_add_memory(&self->other));
 	OK_VM(&self->other, sev_launch_start(&self->other, 0, 0));
+	RUN_VCPU(&self->vm.vcpus[0], DONE);
+	ASSERT_EQ((long)ALL, rmem_trace_pfns(&self->trace, self->pfns, ALL));
 	/* The secure processor reads for the second what the first has written. */
 	reports(self);
 	OK_VM(&self->other, sev_dbg_decrypt(&self->other, self->other.mem + DATA, text, sizeof(text)));
