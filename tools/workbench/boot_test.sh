@@ -18,7 +18,7 @@
 # Without an argument: eight boots in which each two values of different options meet at least once, but for the
 # largest guest on the debug kernel, which takes ten minutes: the tiny guest does that (far_larger_than_the_host). Three
 # of 2 GiB and three of 64 GiB are among them, for resident_check.sh; in the two that reboot the machine looks at what
-# the guest reports.
+# the guest reports, in another one whether a cache flush is missing.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -34,7 +34,7 @@ eight=(
 	vcpus=2,tdp=off,thp=off,mem=2G,kernel=debug,work=boot
 	vcpus=2,tdp=on,thp=off,mem=64G,kernel=fast,work=full
 	vcpus=2,tdp=off,thp=on,mem=64G,kernel=fast,work=boot
-	vcpus=1,tdp=on,thp=on,mem=2G,kernel=fast,work=boot
+	vcpus=1,tdp=on,thp=on,mem=2G,kernel=fast,work=boot,enc=strict
 	vcpus=1,tdp=on,thp=on,mem=64G,kernel=fast,work=boot
 )
 
@@ -116,9 +116,22 @@ verify()
 	[ "$(sed -n 's/^cpus //p' "$facts" | tail -n 1)" = "$(option "$spec" vcpus)" ] || echo "not $(option "$spec" vcpus) vCPUs"
 	[ "$(sed -n 's/^host_tdp_mmu //p' "$facts")" = "$(option "$spec" tdp | sed 's/on/Y/; s/off/N/')" ] || echo "not tdp=$(option "$spec" tdp)"
 	[ "$(sed -n 's/^host_thp //p' "$facts")" = "$thp $thp" ] || echo "not thp=$(option "$spec" thp)"
-	[ "$(option "$spec" enc)" != strict ] || ! grep -m 3 'sev-strict' "$logs/boots/${spec//[=,]/-}.qemu" || echo "a flush is missing"
+	[ "$(option "$spec" enc)" != strict ] || no_flush_is_missing
 	[ "$(option "$spec" check)" != on ] ||
 		"$root/tools/workbench/guest_reports.sh" compare "own-$(option "$spec" guest 6.1)" "$log.check"
+}
+
+# The host's flushes. What a guest does to itself is the guest's: Linux uses memory without the C-bit that it, or its
+# loader, wrote with it just before.
+no_flush_is_missing()
+{
+	local own='lines of guest [0-9]+ \(ASID ([0-9]+),.*guest-shared-(read|write) by ASID \1 '
+
+	if [ ! -f "$log.qemu" ]; then
+		echo "the machine has no log"
+	elif grep sev-strict "$log.qemu" | grep -vE "$own" | head -n 3 | grep .; then
+		echo "a flush is missing"
+	fi
 }
 
 # What the secure processor is told for spec $1.
