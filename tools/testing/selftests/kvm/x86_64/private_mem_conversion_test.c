@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/kvm_para.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -375,6 +377,59 @@ TEST_F_TIMEOUT(conversion, file_punched, PVM_TEST_SECONDS)
 		ASSERT_EQ(0, pvm_check(&self->vm, PVM_DATA + page * PVM_PAGE, PVM_PAGE, 0, 0));
 	EXPECT_EQ(faults + (int64_t)PAGES / 2, pvm_stat(&self->vm, 0, "pf_taken"));
 	SHARED_PAGES_INTACT();
+}
+
+#define WATCH_ROUNDS	200
+
+static int use_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
+
+static void *watch(void *arg)
+{
+	FIXTURE_DATA(conversion) *self = arg;
+	struct pvm_cmd cmd = { .op = PVM_WATCH, .addr = PVM_DATA };
+
+	/* Not the one that punches: they are to run beside each other. */
+	use_cpu(1);
+	return (void *)(long)pvm_command(&self->vm, 0, &cmd);
+}
+
+static uint64_t load(uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * A CPU that runs the guest all the time has the page's address in its TLB. When the punch is over it
+ * must not use it any more. Each exit empties the TLB, and a tick of the host's clock may be one, so
+ * not each round can show a flush that is missing.
+ */
+TEST_F_TIMEOUT(conversion, file_punched_beside_the_guest, PVM_TEST_SECONDS)
+{
+	struct pvm_cmd *cmd = self->vm.vcpu[0].cmd;
+	pthread_t thread;
+	void *ret;
+
+	ASSERT_EQ(0, use_cpu(0));
+	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
+	for (unsigned int round = 0; round < WATCH_ROUNDS; round++) {
+		ASSERT_EQ(0, pvm_write(&self->vm, PVM_DATA, PRIVATE_VALUE + round));
+		cmd->seen = 0;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, watch, self));
+		while (!load(&cmd->seen))
+			usleep(100);
+		ASSERT_EQ(0, pvm_punch(self->fd, 0, PVM_PAGE));
+		__atomic_store_n(&cmd->mul, 1, __ATOMIC_SEQ_CST);
+		pthread_join(thread, &ret);
+		ASSERT_EQ(NULL, ret);
+		ASSERT_EQ(0, cmd->result) TH_LOG("round %u", round);
+	}
 }
 
 TEST_HARNESS_MAIN

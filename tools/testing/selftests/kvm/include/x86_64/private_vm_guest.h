@@ -37,6 +37,11 @@
 #define PVM_WRMSR	9	/* MSR addr = value */
 
 #define PVM_GATHER	10	/* the array at value = what is at each step of [addr, addr + len) */
+/*
+ * Read mul, then *addr, again and again without an exit, until mul is not 0: result = what was read last.
+ * seen counts. A CPU goes on with what its TLB says for as long as it is let.
+ */
+#define PVM_WATCH	11
 
 /* Fields of the command page. */
 #define PVM_OP		0

@@ -49,7 +49,7 @@ pvm_guest_entry:
 table:
 	.long	op_read - table, op_write - table, op_fill - table, op_check - table
 	.long	op_copy - table, op_xadd - table, op_call - table, op_vmmcall - table
-	.long	op_rdmsr - table, op_wrmsr - table, op_gather - table
+	.long	op_rdmsr - table, op_wrmsr - table, op_gather - table, op_watch - table
 
 op_read:
 	mov	(%rdi), %rax
@@ -136,6 +136,14 @@ op_gather:
 	cmp	%rcx, %rdi
 	jb	1b
 	jmp	done
+
+op_watch:
+	incq	PVM_SEEN(%rbp)
+	mov	PVM_MUL(%rbp), %rbx
+	mov	(%rdi), %rax
+	test	%rbx, %rbx
+	jz	op_watch
+	jmp	result
 
 pvm_guest_end:
 	.section .note.GNU-stack, "", @progbits
