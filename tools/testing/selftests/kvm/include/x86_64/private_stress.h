@@ -11,7 +11,8 @@
  * Locking: the page locks of private_stress_abi.h; below them slots_lock (memslots, and which file
  * they are bound to), then file_lock (the number of the file's descriptor), then give_lock (held
  * together by those who give private pages back to the host, alone by whom such a page must not
- * leave). The output has its own.
+ * leave). run_lock is held together by vCPUs that run, alone for a moment in which nobody takes memory:
+ * nothing is waited for with it. The output has its own.
  * Lifetime: a struct stress lives in a process of its own, which does one combination of actors.
  */
 #ifndef SELFTEST_KVM_PRIVATE_STRESS_H
@@ -79,6 +80,7 @@ struct stress {
 	pthread_mutex_t slots_lock;
 	pthread_rwlock_t file_lock;
 	pthread_rwlock_t give_lock;
+	pthread_rwlock_t run_lock;
 	int file;		/* restricted memfd of both private-capable slots */
 	int shmem;
 	struct stress_ctl *ctl;

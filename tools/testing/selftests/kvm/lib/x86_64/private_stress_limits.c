@@ -69,28 +69,41 @@ static void wait_for_faults(struct stress *s)
 }
 
 /*
+ * A limit below what is charged already would have the kernel call its OOM killer for it, and tell the log.
+ * So nobody takes memory while the two numbers are compared.
+ */
+static bool limit_to_current(struct stress *s, long more)
+{
+	char limit[32];
+	bool ok = false;
+	long now;
+
+	pthread_rwlock_wrlock(&s->run_lock);
+	now = read_number(s->current_fd);
+	if (now < 0) {
+		stress_fail(s, "memory.current: %s", strerror(errno));
+	} else {
+		snprintf(limit, sizeof(limit), "%ld", now + more);
+		ok = write_limit(s, limit);
+	}
+	pthread_rwlock_unlock(&s->run_lock);
+	return ok;
+}
+
+/*
  * The process gives its private pages away, and for a while may have but a few more than what is
  * left. CPUs have pages in stock that are charged already: those must be used up first.
  */
 void stress_squeeze_round(struct stress_thread *t)
 {
 	struct stress *s = t->s;
-	char limit[32];
-	long now;
 
 	if (__atomic_load_n(&s->conversions, __ATOMIC_RELAXED) < WARM_UP)
 		return;
 	stress_drop_begin(s, 0, STRESS_PRIVATE_PAGES);
 	stress_punch(s, 0, STRESS_PRIVATE_PAGES);
 	stress_drop_end(s, 0, STRESS_PRIVATE_PAGES);
-	now = read_number(s->current_fd);
-	if (now < 0) {
-		stress_fail(s, "memory.current: %s", strerror(errno));
-		return;
-	}
-	now += stress_random(&t->rng) % 16 * PVM_PAGE;
-	snprintf(limit, sizeof(limit), "%ld", now);
-	if (write_limit(s, limit))
+	if (limit_to_current(s, stress_random(&t->rng) % 16 * PVM_PAGE))
 		wait_for_faults(s);
 	write_limit(s, "max");
 	__atomic_fetch_add(&s->squeezed, 1, __ATOMIC_RELAXED);

@@ -103,6 +103,7 @@ static void init_locks(struct stress *s)
 	pthread_rwlockattr_init(&fair);
 	pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&s->give_lock, &fair);
+	pthread_rwlock_init(&s->run_lock, &fair);
 	pthread_rwlockattr_destroy(&fair);
 }
 
@@ -191,7 +192,10 @@ static void pre_fault(struct stress_thread *t, int fd)
 	};
 	int ret;
 
-	ret = ioctl(fd, KVM_PRE_FAULT_MEMORY, &range);
+	pthread_rwlock_rdlock(&t->s->run_lock);
+	ret = ioctl(fd, KVM_PRE_FAULT_MEMORY, &range) ? -errno : 0;
+	pthread_rwlock_unlock(&t->s->run_lock);
+	errno = -ret;
 	__atomic_fetch_add(&t->s->prefaults, 1, __ATOMIC_RELAXED);
 	if (!ret || errno == EINTR || errno == EAGAIN)
 		return;
@@ -259,6 +263,16 @@ static bool handle_exit(struct stress_thread *t, struct pvm_vcpu *v, int ret)
 	return false;
 }
 
+static int run(struct stress *s, struct pvm *vm, unsigned int index)
+{
+	int ret;
+
+	pthread_rwlock_rdlock(&s->run_lock);
+	ret = pvm_run(vm, index);
+	pthread_rwlock_unlock(&s->run_lock);
+	return ret;
+}
+
 /* Until the guest has verified its memory, or something failed. */
 void *stress_vcpu_thread(void *thread)
 {
@@ -275,7 +289,7 @@ void *stress_vcpu_thread(void *thread)
 		.value = STRESS_CTL_GPA,
 		.mul = t->number,
 	};
-	while (handle_exit(t, v, pvm_run(vm, index)))
+	while (handle_exit(t, v, run(s, vm, index)))
 		if (__atomic_load_n(&s->failed, __ATOMIC_RELAXED))
 			break;
 	return NULL;
