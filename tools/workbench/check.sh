@@ -18,8 +18,9 @@ bench=$root/tools/workbench
 list=${TESTS:-$bench/tests.cfg}
 dir=$logs/check
 passed=0 failed=0 skipped=0 bad=()
-# What a user set for another command must not change what is tested.
-unset MP_START SMP MEM KERNEL HOST_ARGS MACHINE_ARGS CPU_ARGS PSP_ARGS ICOUNT TIMEOUT GUEST GUEST_MEM GUEST_SMP FIRMWARE MEMORY N LOAD STRESS PRIVATE SEED DIR CMD
+# What a user set for another command must not change what is tested. T is for this script: other commands have one, too.
+export -n T
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MP_START SMP MEM KERNEL HOST_ARGS MACHINE_ARGS CPU_ARGS PSP_ARGS ICOUNT TIMEOUT GUEST GUEST_MEM GUEST_SMP FIRMWARE MEMORY N LOAD STRESS PRIVATE SEED DIR CMD
 
 # The names of the tests that were asked for.
 wanted()

@@ -10,8 +10,8 @@
  * Locking: that of struct fault_attr, which has none: who sets it up is alone.
  * Lifetime: as long as kvm is loaded.
  */
+#include <linux/dcache.h>
 #include <linux/debugfs.h>
-#include <linux/err.h>
 #include <linux/export.h>
 #include <linux/fault-inject.h>
 

@@ -64,6 +64,8 @@ long rmem_size(int fd);
 int rmem_write(const char *path, const char *text);
 /* The page frame behind an address of this process, or 0 if there is none, or root is not asking. */
 unsigned long rmem_mapping_pfn(const void *addr);
+/* The calling thread, and those that it makes, run on this processor only. */
+int rmem_stay_on(int cpu);
 long rmem_value(const char *path, const char *key);
 long rmem_fdinfo(int fd, const char *key);
 int rmem_bound(int fd, char *text, size_t size);

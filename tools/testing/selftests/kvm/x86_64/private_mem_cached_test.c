@@ -9,7 +9,6 @@
 #include <asm/kvm_para.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -249,7 +248,6 @@ FIXTURE(preempted) {
 };
 
 #define BACKGROUND	0x5a
-#define FLAG		(PVM_FREE + 0x800)
 #define HOG_SECONDS	0.06
 #define ROUNDS		5
 
@@ -271,26 +269,15 @@ FIXTURE_TEARDOWN(preempted)
 	munmap(self->hva, SIZE);
 }
 
-static int stay_on(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
-}
-
-/* cmpq $0,(%rsi); je to the begin; ret: one KVM_RUN, until the flag is set. */
+/* One KVM_RUN, until it is told to end. */
 static void *wait_in_guest(void *data)
 {
 	FIXTURE_DATA(preempted) *self = data;
-	static const char code[] = "\x48\x83\x3e\x00\x74\xfa\xc3";
-	struct pvm_cmd call = { .op = PVM_CALL, .addr = PVM_FREE, .value = FLAG };
+	struct pvm_cmd watch = { .op = PVM_WATCH, .addr = PVM_FREE };
 
-	memcpy(self->vm.low + PVM_FREE, code, sizeof(code));
-	self->ran = stay_on(1);
+	self->ran = rmem_stay_on(1);
 	if (!self->ran)
-		self->ran = pvm_command(&self->vm, 0, &call);
+		self->ran = pvm_command(&self->vm, 0, &watch);
 	return NULL;
 }
 
@@ -298,7 +285,7 @@ static void *hog(void *error)
 {
 	double end;
 
-	*(int *)error = stay_on(1);
+	*(int *)error = rmem_stay_on(1);
 	end = rmem_now() + HOG_SECONDS;
 	while (rmem_now() < end)
 		;
@@ -320,7 +307,7 @@ static int drive_off(void)
 TEST_F_TIMEOUT(preempted, half_is_kept, PVM_TEST_SECONDS)
 {
 	ASSERT_LT(1, sysconf(_SC_NPROCESSORS_ONLN));
-	ASSERT_EQ(0, stay_on(0));
+	ASSERT_EQ(0, rmem_stay_on(0));
 	ASSERT_EQ(0, pthread_create(&self->thread, NULL, wait_in_guest, self));
 	usleep(100000);
 	for (int i = 0; i < ROUNDS; i++) {
@@ -333,7 +320,7 @@ TEST_F_TIMEOUT(preempted, half_is_kept, PVM_TEST_SECONDS)
 		ASSERT_EQ(0, drive_off());
 		EXPECT_TRUE(written_to(self->hva, BACKGROUND));
 	}
-	*(volatile uint64_t *)(self->vm.low + FLAG) = 1;
+	__atomic_store_n(&self->vm.vcpu[0].cmd->mul, 1, __ATOMIC_SEQ_CST);
 	pthread_join(self->thread, NULL);
 	EXPECT_EQ(0, self->ran);
 }

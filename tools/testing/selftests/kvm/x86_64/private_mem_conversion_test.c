@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <linux/kvm_para.h>
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -381,22 +380,13 @@ TEST_F_TIMEOUT(conversion, file_punched, PVM_TEST_SECONDS)
 
 #define WATCH_ROUNDS	200
 
-static int use_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
-}
-
 static void *watch(void *arg)
 {
 	FIXTURE_DATA(conversion) *self = arg;
 	struct pvm_cmd cmd = { .op = PVM_WATCH, .addr = PVM_DATA };
 
 	/* Not the one that punches: they are to run beside each other. */
-	use_cpu(1);
+	rmem_stay_on(1);
 	return (void *)(long)pvm_command(&self->vm, 0, &cmd);
 }
 
@@ -416,7 +406,7 @@ TEST_F_TIMEOUT(conversion, file_punched_beside_the_guest, PVM_TEST_SECONDS)
 	pthread_t thread;
 	void *ret;
 
-	ASSERT_EQ(0, use_cpu(0));
+	ASSERT_EQ(0, rmem_stay_on(0));
 	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
 	for (unsigned int round = 0; round < WATCH_ROUNDS; round++) {
 		ASSERT_EQ(0, pvm_write(&self->vm, PVM_DATA, PRIVATE_VALUE + round));

@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,16 +46,6 @@ static const char *not_strict(struct sev_machine *machine)
 	return sev_machine_counter(machine, SEV_COUNTER_STRICT) ? NULL : "the machine is not coherency=strict";
 }
 
-/* Pages that are given back are taken again by the same CPU first. */
-static int stay_on_cpu(void)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
-}
-
 /* A VM ends, and with it all lines that a test before this one may have left. */
 static int flush_all(FIXTURE_DATA(strict) *self)
 {
@@ -75,7 +64,8 @@ FIXTURE_SETUP(strict)
 	SKIP_IF(sev_skip_unavailable());
 	self->mem = open("/dev/mem", O_RDONLY | O_CLOEXEC);
 	SKIP_IF(self->mem < 0 ? "no /dev/mem" : NULL);
-	ASSERT_EQ(0, stay_on_cpu());
+	/* Pages that are given back are taken again by the same CPU first. */
+	ASSERT_EQ(0, rmem_stay_on(0));
 	ASSERT_EQ(0, flush_all(self));
 	self->before = sev_machine_counter(&self->machine, SEV_COUNTER_VIOLATIONS);
 }
