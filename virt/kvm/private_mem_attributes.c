@@ -28,6 +28,12 @@
 
 #define CHUNK_MASK	(KVM_PRIVATE_CHUNK_GFNS - 1)
 
+/*
+ * The guest decides how mixed the map is. At the limit of the memory cgroup the VMM is told, and not
+ * killed for it.
+ */
+#define MAP_GFP		(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 static void assert_locked(struct maple_tree *mt)
 {
 	lockdep_assert(mt_lock_is_held(mt));
@@ -51,7 +57,7 @@ static unsigned long *bits_alloc(bool private)
 
 	if (!kvm_private_map_may_allocate())
 		return NULL;
-	bits = (unsigned long *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	bits = (unsigned long *)__get_free_page(MAP_GFP);
 	if (!bits)
 		return NULL;
 	memset(bits, private ? 0xff : 0, PAGE_SIZE);
@@ -192,7 +198,7 @@ static int store_prepare(struct ma_state *mas, struct kvm_private_map *map, unsi
 	mas_set_range(mas, *first, *behind - 1);
 	if (!kvm_private_map_may_allocate())
 		return -ENOMEM;
-	return mas_preallocate(mas, entry, GFP_KERNEL_ACCOUNT);
+	return mas_preallocate(mas, entry, MAP_GFP);
 }
 
 /* The store. Pages of bits in [first, behind) go. */

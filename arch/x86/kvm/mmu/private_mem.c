@@ -32,11 +32,11 @@ static void memory_fault_exit(struct kvm_vcpu *vcpu, struct kvm_page_fault *faul
 
 /*
  * A first fault needs page tables, too. Where the memory cgroup has no room for them it shall fail as the
- * page itself does, and not call the OOM killer for a VMM that can be told.
+ * page itself does, and not call the OOM killer for a VMM that can be told; and as quietly.
  */
 void kvm_mmu_init_private_caches(struct kvm_vcpu *vcpu)
 {
-	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL;
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 
 	if (!kvm_arch_has_private_mem(vcpu->kvm))
 		return;

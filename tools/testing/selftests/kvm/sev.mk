@@ -49,7 +49,7 @@ programs := $(private) sev_guest_test sev_launch_test sev_platform_test sev_recy
 	sev_counters_test sev_strict_test sev_reports_test \
 	sev_check_test \
 	svm_vmcb_test svm_nested_tcg_test private_mem_types_test private_mem_slots_test \
-	private_mem_attributes_test private_mem_exits_test private_mem_conversion_test private_mem_huge_test \
+	private_mem_attributes_test private_mem_exits_test private_mem_cgroup_test private_mem_conversion_test private_mem_huge_test \
 	private_mem_accessors_test private_mem_prefault_test private_mem_lifetime_test private_mem_overtaken_test \
 	private_mem_cached_test private_mem_smm_test private_mem_numa_test private_mem_yield_test \
 	private_mem_stress_test private_mem_perf_test private_mem_nested_test private_mem_progress_test \

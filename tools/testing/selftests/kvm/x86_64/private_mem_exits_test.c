@@ -22,8 +22,6 @@
 #define NOBODY	65534
 
 #define HARD_OFFLINE	"/sys/devices/system/memory/hard_offline_page"
-#define CGROUP		"/sys/fs/cgroup"
-#define CGROUP_OWN	CGROUP "/private_mem_exits_test"
 
 FIXTURE(exits) {
 	struct pvm vm;
@@ -191,64 +189,6 @@ TEST_F_TIMEOUT(exits, memory_error, PVM_TEST_SECONDS)
 	ASSERT_EQ(0, pvm_punch(self->fd, 5 * PVM_PAGE, PVM_PAGE));
 	ASSERT_EQ(0, pvm_read(&self->vm, PVM_DATA + 5 * PVM_PAGE, &value));
 	EXPECT_EQ(0, value);
-}
-
-static int enter_own_cgroup(void)
-{
-	int ret = rmem_write(CGROUP "/cgroup.subtree_control", "+memory");
-
-	if (!ret && mkdir(CGROUP_OWN, 0755) && errno != EEXIST)
-		ret = -errno;
-	return ret ? ret : rmem_write(CGROUP_OWN "/cgroup.procs", "0");
-}
-
-/*
- * Private pages count to the memcg of the task whose guest touches them. While there is none left, the
- * test does nothing that could need memory: for its own needs, the OOM killer would come.
- */
-TEST_F_TIMEOUT(exits, memcg_limit, PVM_TEST_SECONDS)
-{
-	struct pvm_cmd fill = { .op = PVM_FILL, .addr = PVM_DATA, .len = SIZE, .mul = 1,
-				.step = PVM_PAGE };
-	struct pvm_vcpu *vcpu = &self->vm.vcpu[0];
-	uint32_t reason;
-	int max, refused;
-	char limit[32];
-	long before, pages;
-
-	ASSERT_EQ(0, add_slot(self, self->fd));
-	ASSERT_EQ(0, pvm_set_private(&self->vm, PVM_DATA, SIZE, true));
-	ASSERT_EQ(0, enter_own_cgroup());
-	max = open(CGROUP_OWN "/memory.max", O_WRONLY | O_CLOEXEC);
-	ASSERT_LE(0, max);
-	/* KVM's own tables for the slot are there before memory gets scarce. */
-	for (uint64_t at = 0; at < SIZE; at += 2 * PVM_MIB)
-		ASSERT_EQ(0, pvm_write(&self->vm, PVM_DATA + at, PVM_DATA + at));
-	before = rmem_value(CGROUP_OWN "/memory.current", NULL);
-	ASSERT_LT(0, before);
-	snprintf(limit, sizeof(limit), "%ld", before + (long)SIZE / 4);
-	ASSERT_EQ((ssize_t)strlen(limit), write(max, limit, strlen(limit)));
-
-	refused = pvm_command(&self->vm, 0, &fill);
-	reason = vcpu->run->exit_reason;
-	ASSERT_EQ(3, write(max, "max", 3));
-	EXPECT_EQ(-ENOMEM, refused);
-	EXPECT_EQ(KVM_EXIT_MEMORY_FAULT, reason);
-	pages = pvm_file_pages(self->fd);
-	/* In its order, and the first page of the other half of the slot. */
-	EXPECT_TRUE(pvm_is_memory_fault(&self->vm, 0, PVM_DATA + (pages - 1) * PVM_PAGE, true));
-	EXPECT_LT(0, pages);
-	EXPECT_GT(SIZE / PVM_PAGE, pages);
-
-	ASSERT_EQ(0, pvm_resume(&self->vm, 0));
-	EXPECT_EQ(0, pvm_check_pages(&self->vm, PVM_DATA, SIZE, 0, 1));
-	EXPECT_EQ(SIZE / PVM_PAGE, pvm_file_pages(self->fd));
-	EXPECT_LE((long)SIZE, rmem_value(CGROUP_OWN "/memory.current", NULL));
-	EXPECT_EQ(0, rmem_value(CGROUP_OWN "/memory.events", "oom_kill"));
-	close(max);
-	ASSERT_EQ(0, rmem_write(CGROUP "/cgroup.procs", "0"));
-	/* What the file still holds stays charged there. */
-	rmdir(CGROUP_OWN);
 }
 
 /* Without CAP_IPC_LOCK the limit holds, page by page; the VM itself may be larger. */

@@ -129,7 +129,7 @@ TEST_F_TIMEOUT(lifetime, only_vcpu_left, PVM_TEST_SECONDS)
 	pvm_destroy(&self->vm);
 }
 
-/* The memory of a process that dies is free again: as often as it is taken, more than there is. */
+/* A file that was emptied is as a new one, again and again. */
 TEST_F_TIMEOUT(lifetime, pages_come_back, PVM_TEST_SECONDS)
 {
 	for (int i = 0; i < 8; i++) {

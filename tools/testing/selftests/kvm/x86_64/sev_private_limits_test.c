@@ -4,8 +4,8 @@
  * start, and the page that crosses the limit is a fault that says so. Nothing is killed, and the
  * guest goes on where it was when there is room again.
  *
- * The host runs with cgroup.memory=nokmem: what KVM allocates for itself at the limit would call
- * the OOM killer.
+ * The host runs with cgroup.memory=nokmem, so that it is a page of the guest's that crosses the limit,
+ * and not one of KVM's (private_mem_cgroup_test).
  */
 #define _GNU_SOURCE
 #include <errno.h>
