@@ -23,8 +23,11 @@ static_assert(offsetof(struct kvm_sev_init, ghcb_version) == 12);
 
 void sev_private_setup(bool sev_enabled)
 {
+	/* The capabilities are kvm.ko's, and outlive a module of ours that was loaded before. */
 	if (sev_enabled)
 		kvm_caps.supported_vm_types |= BIT(KVM_X86_SEV_VM);
+	else
+		kvm_caps.supported_vm_types &= ~BIT(KVM_X86_SEV_VM);
 }
 
 static int check_init2(struct kvm *kvm, const struct kvm_sev_cmd *cmd)
