@@ -11,6 +11,7 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
+#include "exec/address-spaces.h"
 #include "exec/memory.h"
 #include "exec/private-ram-access.h"
 #include "exec/ramblock.h"
@@ -30,6 +31,7 @@ static PrivateRAMObserver *observer;
 static __thread unsigned int inspect_depth;
 static __thread bool inspect_hit;
 static __thread const char *named_device;
+static __thread hwaddr vcpu_gpa = HWADDR_MAX;
 
 void private_ram_observe(PrivateRAMObserver *fn)
 {
@@ -140,6 +142,32 @@ void private_ram_device_end(PrivateRAMDevice *device)
     named_device = NULL;
 }
 
+void private_ram_vcpu_begin(hwaddr gpa)
+{
+    vcpu_gpa = gpa;
+}
+
+void private_ram_vcpu_end(void)
+{
+    vcpu_gpa = HWADDR_MAX;
+}
+
+/*
+ * Is it the vCPU's access itself, and not what a device does because of it? The
+ * map may have changed once more, and say nothing of the RAM.
+ */
+static bool is_vcpus(AddressSpace *as, const PrivateRAMStray *stray)
+{
+    if (vcpu_gpa == HWADDR_MAX) {
+        return false;
+    }
+    if (!stray->mapped) {
+        return as == &address_space_memory;
+    }
+    return stray->gpa >> PRIVATE_RAM_PAGE_BITS ==
+           vcpu_gpa >> PRIVATE_RAM_PAGE_BITS;
+}
+
 typedef struct DeviceSearch {
     AddressSpace *as;
     char *path;
@@ -221,7 +249,6 @@ static void report_stray(PrivateRAM *pr, AddressSpace *as, hwaddr first,
 {
     bool stop = pr->stray_policy == PRIVATE_RAM_STRAY_STOP;
     PrivateRAMStray stray = {
-        .device = device_name(as),
         .offset = first,
         .size = end - first,
         .is_write = is_write,
@@ -230,6 +257,11 @@ static void report_stray(PrivateRAM *pr, AddressSpace *as, hwaddr first,
     g_autofree char *message = NULL;
 
     stray.mapped = private_ram_find_gpa(pr, first, &stray.gpa);
+    if (is_vcpus(as, &stray)) {
+        trace_private_ram_early(pr->id, is_write, vcpu_gpa, stray.size);
+        return;
+    }
+    stray.device = device_name(as);
     where = stray.mapped
             ? g_strdup_printf("gpa 0x%" HWADDR_PRIx, stray.gpa)
             : g_strdup_printf("offset 0x" RAM_ADDR_FMT, stray.offset);

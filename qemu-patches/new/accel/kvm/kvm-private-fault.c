@@ -75,9 +75,10 @@ static bool find_private_ram(hwaddr gpa, MemoryRegionSection *section)
 }
 
 /*
- * A slot that was away while vCPUs ran is there again under the BQL. Where
- * none is, or where the same frame fails again although no slot has changed
- * since the last try, the guest reaches for memory that it does not have.
+ * A slot that was away while vCPUs ran is there again under the BQL, or a ROM
+ * or a device is in its place, which the next try will find. Where the same
+ * frame fails again although no slot has changed since the last try, the guest
+ * reaches for memory that it does not have.
  */
 static bool worth_another_try(hwaddr gpa)
 {
@@ -85,15 +86,10 @@ static bool worth_another_try(hwaddr gpa)
     static __thread unsigned int last_generation;
     unsigned int generation = kvm_private_map_generation();
     bool again = gpa == last_gpa && generation == last_generation;
-    MemoryRegionSection section;
 
     last_gpa = gpa;
     last_generation = generation;
-    if (again || !find_private_ram(gpa, &section)) {
-        return false;
-    }
-    memory_region_unref(section.mr);
-    return true;
+    return !again;
 }
 
 static bool page_lost(CPUState *cpu, hwaddr gpa)
@@ -163,17 +159,31 @@ static int memory_fault(CPUState *cpu, int err, hwaddr gpa, bool private)
     return EXCP_INTERRUPT;
 }
 
+/*
+ * With the BQL. KVM has no exit for this: the run failed before it came to the
+ * guest's page.
+ */
+static int no_memory_for_kvm(void)
+{
+    release_reserve();
+    kvm_private_stop("KVM: no memory for what KVM itself needs to run the"
+                     " guest, such as page tables (none is free, or the limit"
+                     " of the memory cgroup): the VM is stopped");
+    return EXCP_INTERRUPT;
+}
+
 bool kvm_private_memory_fault(CPUState *cpu, int err, int *ret)
 {
     const KVMMemoryFaultExit *fault = kvm_run_memory_fault(cpu->kvm_run);
+    bool has_exit = cpu->kvm_run->exit_reason == KVM_EXIT_MEMORY_FAULT;
 
-    if (!kvm_private_vm() ||
-        cpu->kvm_run->exit_reason != KVM_EXIT_MEMORY_FAULT) {
+    if (!kvm_private_vm() || (!has_exit && err != -ENOMEM)) {
         return false;
     }
     qemu_mutex_lock_iothread();
-    *ret = memory_fault(cpu, -err, fault->gpa,
-                        fault->flags & KVM_MEMORY_EXIT_FLAG_PRIVATE);
+    *ret = has_exit ? memory_fault(cpu, -err, fault->gpa,
+                                   fault->flags & KVM_MEMORY_EXIT_FLAG_PRIVATE)
+                    : no_memory_for_kvm();
     qemu_mutex_unlock_iothread();
     return true;
 }

@@ -185,6 +185,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrivateRAMDevice, private_ram_device_end)
     g_autoptr(PrivateRAMDevice) private_ram_device_guard \
         __attribute__((unused)) = private_ram_device_begin(name)
 
+/*
+ * From here to the end, this thread hands on an access of a vCPU's to @gpa,
+ * where no memory was when the vCPU came there. If there is private RAM by now,
+ * the access was too early for it, as on a bus where nobody answers: what was
+ * written is lost, what is read is ones, and no device is to blame.
+ */
+void private_ram_vcpu_begin(hwaddr gpa);
+void private_ram_vcpu_end(void);
+
 /* For commands that make no sense without all of guest memory. */
 bool private_ram_refuses(const char *what, Error **errp);
 

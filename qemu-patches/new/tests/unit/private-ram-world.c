@@ -8,11 +8,14 @@
 #include "qapi/error.h"
 #include "sysemu/cpus.h"
 #include "sysemu/runstate.h"
+#include "exec/address-spaces.h"
 #include "private-ram-world.h"
 
 #include <linux/falloc.h>
 
 World world;
+/* Nothing here goes through it. */
+AddressSpace address_space_memory;
 
 /* The map, as private-ram-view.c would find it. */
 

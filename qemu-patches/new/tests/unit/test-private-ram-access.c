@@ -97,6 +97,25 @@ static void test_stray(void)
     world_end();
 }
 
+/* A vCPU's access that found no memory, and finds private RAM. What a device does then is a device's. */
+static void test_early(void)
+{
+    begin_running(PRIVATE_RAM_STRAY_STOP);
+    private_ram_vcpu_begin((A_HIGH_GPA + 2) * PAGE + 8);
+    g_assert(!may_access((A_LOW_PAGES + 2) * PAGE + 8, 4, false));
+    g_assert(!may_access((A_LOW_PAGES + 2) * PAGE + 8, 4, true));
+    g_assert_cmpuint(world.stops, ==, 0);
+    g_assert_cmpuint(stats()->stray_reads + stats()->stray_writes, ==, 0);
+    g_assert_null(world.a.private_ram->last_stray.device);
+    g_assert(!may_access((A_LOW_PAGES + 3) * PAGE, 4, true));
+    g_assert_cmpuint(world.stops, ==, 1);
+    private_ram_vcpu_end();
+    g_assert(!may_access((A_LOW_PAGES + 2) * PAGE + 8, 4, true));
+    g_assert_cmpuint(world.stops, ==, 2);
+    g_assert_cmpuint(stats()->stray_writes, ==, 2);
+    world_end();
+}
+
 /* RAM without a private half, and a length of nothing, are no business. */
 static void test_no_stray(void)
 {
@@ -431,6 +450,7 @@ int main(int argc, char **argv)
     g_test_add_func("/private-ram-access/refuses", test_refuses);
     g_test_add_func("/private-ram-access/loaders", test_loaders);
     g_test_add_func("/private-ram-access/stray", test_stray);
+    g_test_add_func("/private-ram-access/early", test_early);
     g_test_add_func("/private-ram-access/no-stray", test_no_stray);
     g_test_add_func("/private-ram-access/inspect", test_inspect);
     g_test_add_func("/private-ram-access/reload", test_reload);

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# In the emulated host: conversions that fail, because KVM or a file refuses what our QEMU asks for
-# (vmm-without.c). The VM stops with the reason, and a reset makes all of it good: the guest starts
+# In the emulated host: conversions, and the guest's runs, that fail, because KVM or a file refuses what
+# our QEMU asks for (vmm-without.c). The VM stops with the reason, and a reset makes all of it good: the guest starts
 # at its first instruction, and no page has content in two places. TAP on stdout.
 set -u
 
 work=/run/vmm-fail
 . "$(dirname "$0")/vmm-lib.sh"
-set_memory_attributes=0x4020aed2 punch_hole=3
+set_memory_attributes=0x4020aed2 run=0xae80 punch_hole=3
 ENOMEM=12 EPERM=1
 trigger=$work/fail
 page=1000000 range="from 0x1000000 to 0x1001000"
@@ -34,6 +34,17 @@ fails()
 	qmp cont > /dev/null
 	check "$2: after a reset the guest starts" is ready "$(hear)"
 	check "$2: nothing is shared, and nothing left" is "0 0" "$(stat shared) $(stat populated-shared)"
+}
+
+# a_run RULE NAME HOW-IT-ENDS
+a_run()
+{
+	launcher=(env "LD_PRELOAD=$here/vmm-without.so" "VMM_WITHOUT=$1" "VMM_WITHOUT_WHILE=$trigger")
+	vmm_start
+	check "$2: the guest starts" is ready "$(hear)"
+	fails r "$2" "$3" 2
+	vmm_quit
+	check "$2: QEMU ends" is 0 "$status"
 }
 
 # a_guest RULE NAME HOW-SHARING-ENDS HOW-TAKING-BACK-ENDS
@@ -63,4 +74,6 @@ a_guest "i:$set_memory_attributes=$ENOMEM" "no memory for an attribute" \
 a_guest "f:$punch_hole=$EPERM" "a file that cannot be punched" \
 	"cannot discard the private half of 'ram1' $range: Operation not permitted" \
 	"cannot discard the shared half of 'ram1' $range: Operation not permitted"
+a_run "i:$run=$ENOMEM" "no memory for KVM itself" \
+	"no memory for what KVM itself needs to run the guest, such as page tables \(none is free, or the limit of the memory cgroup\)"
 echo "1..$n"

@@ -2,9 +2,10 @@
 /*
  * A firmware that changes the memory map while it uses memory: the boot processor shows and hides
  * RAM below 1 MiB, by the registers PAM0 and SMRAM of q35, and the other one writes to RAM all over
- * the machine and reads it back. RAM that is shown becomes one with what is beside it, so that the
- * VMM makes the memory slots of nearly all RAM anew, each time. vmm-remap.sh reads what they send
- * to the serial port: T for each 16 changes, B and A when they are done, X for a word that was lost.
+ * the machine and reads it back, and reads from where RAM comes and goes. RAM that is shown becomes
+ * one with what is beside it, so that the VMM makes the memory slots of nearly all RAM anew, each
+ * time. vmm-remap.sh reads what they send to the serial port: T for each 16 changes, B and A when they
+ * are done, X for a word that was lost.
  * ROUNDS comes from build.sh.
  *
  * It is linked for the end of 4 GiB: below 1 MiB there is RAM now and then in its place.
@@ -13,6 +14,8 @@
 
 	.equ	RAM_MASK, 0x03fff000	/* the machine has 64 MiB */
 	.equ	LOW_MASK, 0x0007f000	/* below the VGA window */
+	.equ	ROM, 0xf0000		/* of the firmware, or RAM */
+	.equ	ROM_MASK, 0x0000fffc
 	.equ	STAGE, 0x100000		/* what the other processor does: nothing, runs, is done */
 	.equ	PCI_ADDRESS, 0xcf8
 	.equ	PCI_DATA, 0xcfc
@@ -74,6 +77,11 @@ round:
 	movl	%esi, %ebx
 	andl	$LOW_MASK, %ebx
 	use
+	random
+	movl	%esi, %ebx
+	andl	$ROM_MASK, %ebx
+	orl	$ROM, %ebx		/* what is there comes and goes, but something is */
+	movl	(%ebx), %eax
 	decl	%edi
 	jnz	round
 	movl	$2, STAGE
