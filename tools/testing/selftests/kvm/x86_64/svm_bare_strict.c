@@ -143,7 +143,6 @@ static void nothing_but_flushes_flushes(void)
 	asm volatile("invlpga" : : "a"(PAGE_OF_GUEST), "c"(SEV_ASID));
 	WRITE_REG("cr3", READ_REG("cr3"));
 	asm volatile("invd");
-	asm volatile(".byte 0xf3, 0x0f, 0x09");
 	expect("DF_FLUSH", 0, psp_command(PSP_DF_FLUSH, 0));
 	/* CLFLUSH finds no line of the host's, and is no use of the page. */
 	flush_page(PAGE_OF_GUEST, PAGE / LINE);
