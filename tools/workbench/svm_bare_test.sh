@@ -11,8 +11,9 @@
 #   svm_bare_test.sh busy [strict]
 #                             svm_bare_busy: a guest that runs while the secure processor works for it; strict: on
 #                             such a host
+#   svm_bare_test.sh monitor  svm_bare_monitor: stops for svm_bare_monitor_test.sh, which looks at it from outside
 #
-# QEMU: another binary for the machine
+# MACHINE_ARGS: more arguments for the machine; QEMU: another binary for it
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -32,8 +33,14 @@ busy)
 	cpu+=,sev-host=on
 	args=(-smp 1 -device "sev-psp,enc=xts,coherency=${2:-eager},busy-ns=2000000,addr=6")
 	;;
-*) die "'$1': sev, nosev, strict, busy or nothing" ;;
+monitor)
+	cpu+=,sev-host=on
+	args=(-smp 1 -device "sev-psp,enc=xts,coherency=strict,addr=6" -device pvpanic -action panic=pause)
+	;;
+*) die "'$1': sev, nosev, strict, busy, monitor or nothing" ;;
 esac
+# shellcheck disable=SC2206 # a list of arguments, as the user wrote it
+args+=(${MACHINE_ARGS:-})
 mkdir -p "$logs"
 rc=0
 timeout -k 5 60 "${QEMU:-$build/qemu-o/qemu-system-x86_64}" -machine q35 -accel tcg,thread=single \

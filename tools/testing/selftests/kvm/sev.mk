@@ -69,7 +69,7 @@ files := restrictedmem_account_test restrictedmem_fault_test restrictedmem_fd_te
 file-headers := include/restrictedmem_util.h restrictedmem_refused.h sev.mk
 
 # A machine's only software: multiboot images, which must be 32-bit ELF whatever they hold.
-bare := svm_bare svm_bare_sev svm_bare_nosev svm_bare_strict svm_bare_busy
+bare := svm_bare svm_bare_sev svm_bare_nosev svm_bare_strict svm_bare_busy svm_bare_monitor
 bare-library := svm_bare_entry svm_bare_lib svm_bare_psp svm_bare_launch
 
 # The kernel's own test of moving and mirroring SEV VMs, as it is in the tree.

@@ -4,7 +4,7 @@
  * which is the guest's memory as it lies in DRAM; it moves pages, changes bits, gives a page to
  * another guest, and the guest says what it then reads.
  *
- * Needs a machine that encrypts (enc=xts).
+ * Needs a machine that encrypts (enc=xts). SEV_PARANOID=1: it has paranoid=on.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "sev_machine.h"
 #include "sev_test.h"
 
 #define PAGE		SEV_PAGE_SIZE
@@ -168,7 +169,7 @@ TEST_F_TIMEOUT(enc, ciphertext_copied_back, SEV_TEST_SECONDS)
 	EXPECT_BLOCKS(&self->vm.vcpus[0], ALL, ALL, ALL, ALL);
 }
 
-/* The kernel copies pages, too, when their ciphertext is moved by a device or a system call. */
+/* The kernel copies pages, too, when their ciphertext is moved by a system call. */
 TEST_F_TIMEOUT(enc, written_by_a_system_call, SEV_TEST_SECONDS)
 {
 	static uint8_t copy[PAGE] __aligned(4096);
@@ -186,6 +187,47 @@ TEST_F_TIMEOUT(enc, written_by_a_system_call, SEV_TEST_SECONDS)
 	EXPECT_BLOCKS(&self->vm.vcpus[0], ALL, ALL, ALL, ALL);
 	close(pipes[0]);
 	close(pipes[1]);
+}
+
+/* A device reads and writes the guest's pages where they lie. The machine needs a second disk, to write to. */
+TEST_F_TIMEOUT(enc, written_by_a_device, SEV_TEST_SECONDS)
+{
+	static uint8_t copy[PAGE] __aligned(4096);
+	int fd = open("/dev/vdb", O_RDWR | O_DIRECT | O_CLOEXEC);
+
+	SKIP_IF(fd < 0 ? "no disk that can be written to" : NULL);
+	BOOT_COMPARING(&self->vm);
+	EXPECT_BLOCKS(&self->vm.vcpus[0], ALL, ALL, ALL, ALL);
+	ASSERT_EQ(PAGE, pwrite(fd, self->data, PAGE, 0));
+	ASSERT_EQ(PAGE, pread(fd, copy, PAGE, 0));
+	EXPECT_EQ(ALL, same_blocks(copy, self->data));
+	EXPECT_EQ(0, plain_blocks(copy, 1, 7));
+	ASSERT_EQ(PAGE, pread(fd, self->data + PAGE, PAGE, 0));
+	EXPECT_BLOCKS(&self->vm.vcpus[0], ALL, 0, ALL, ALL);
+	memset(self->data, 0, PAGE);
+	EXPECT_BLOCKS(&self->vm.vcpus[0], 0, 0, ALL, ALL);
+	ASSERT_EQ(PAGE, pread(fd, self->data, PAGE, 0));
+	EXPECT_BLOCKS(&self->vm.vcpus[0], ALL, 0, ALL, ALL);
+	close(fd);
+}
+
+/* While no guest runs the machine has its plain text, unless it is to forget it: paranoid=on. */
+TEST_F_TIMEOUT(enc, plain_text_while_no_guest_runs, SEV_TEST_SECONDS)
+{
+	bool paranoid = getenv("SEV_PARANOID");
+	struct sev_machine machine;
+
+	BOOT_COMPARING(&self->vm);
+	ASSERT_EQ(0, sev_machine_open(&machine));
+	for (int i = 0; i < 3; i++) {
+		uint64_t pages;
+
+		EXPECT_BLOCKS(&self->vm.vcpus[0], ALL, ALL, ALL, ALL);
+		pages = sev_machine_counter(&machine, SEV_COUNTER_SHADOW_PAGES);
+		EXPECT_LE(paranoid ? 0 : PAGES, pages);
+		EXPECT_GE(paranoid ? 0 : SEV_DEFAULT_PAGES, pages);
+	}
+	sev_machine_close(&machine);
 }
 
 TEST_F_TIMEOUT(enc, guests_write_differently, SEV_TEST_SECONDS)

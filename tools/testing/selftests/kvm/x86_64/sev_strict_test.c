@@ -291,18 +291,20 @@ TEST_F_TIMEOUT(strict, vm_unflushed, SEV_TEST_SECONDS)
 	EXPECT_REPORTS(PAGES, ALL, handle);
 }
 
-static int break_page(unsigned long pfn)
+/* @file: hard_offline_page breaks it; soft_offline_page first copies it elsewhere, as compaction does. */
+static int offline_page(const char *file, unsigned long pfn)
 {
-	char text[32];
+	char path[64], text[32];
 
+	snprintf(path, sizeof(path), "/sys/devices/system/memory/%s", file);
 	snprintf(text, sizeof(text), "%#lx", pfn * PAGE);
-	return rmem_write("/sys/devices/system/memory/hard_offline_page", text);
+	return rmem_write(path, text);
 }
 
 TEST_F_TIMEOUT(strict, broken, SEV_TEST_SECONDS)
 {
 	BOOT();
-	ASSERT_EQ(0, break_page(self->pfns[FIRST]));
+	ASSERT_EQ(0, offline_page("hard_offline_page", self->pfns[FIRST]));
 	ASSERT_EQ(0, host_reads(self, self->pfns[FIRST]));
 	EXPECT_EQ(0, reports(self));
 }
@@ -313,7 +315,7 @@ TEST_F_TIMEOUT(strict, broken_unflushed, SEV_TEST_SECONDS)
 
 	BOOT();
 	SKIP_ONE(SEV_SKIP_RECLAIM);
-	ASSERT_EQ(0, break_page(self->pfns[FIRST]));
+	ASSERT_EQ(0, offline_page("hard_offline_page", self->pfns[FIRST]));
 	WAS_SKIPPED(SEV_SKIP_RECLAIM);
 	ASSERT_EQ(0, host_reads(self, self->pfns[FIRST]));
 	EXPECT_EQ(1, reports(self));
@@ -321,6 +323,17 @@ TEST_F_TIMEOUT(strict, broken_unflushed, SEV_TEST_SECONDS)
 	EXPECT_EQ(self->pfns[FIRST] * PAGE, v.address);
 	EXPECT_EQ(SEV_USE_HOST_READ, v.use);
 	EXPECT_EQ(self->vm.handle, v.handle);
+}
+
+/* Where the pages of the VMM's own mapping are. */
+static bool find_mapped(FIXTURE_DATA(strict) *self)
+{
+	for (unsigned long i = FIRST; i < ALL; i++) {
+		self->pfns[i] = rmem_mapping_pfn(self->vm.mem + i * PAGE);
+		if (!self->pfns[i])
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -333,10 +346,7 @@ TEST_F_TIMEOUT(strict, broken_unflushed, SEV_TEST_SECONDS)
 	OK(sev_vm_boot(&self->vm, &touching));				\
 	mem_ = (char *)self->vm.mem + DATA;				\
 	memset(mem_, 1, PAGES * PAGE);					\
-	for (unsigned long i_ = 0; i_ < PAGES; i_++) {			\
-		self->pfns[FIRST + i_] = rmem_mapping_pfn(mem_ + i_ * PAGE);	\
-		ASSERT_NE(0, self->pfns[FIRST + i_]);			\
-	}								\
+	ASSERT_TRUE(find_mapped(self));					\
 	ASSERT_EQ(0, flush_all(self));					\
 	OK(sev_vm_set_private(&self->vm, DATA, PAGES * PAGE, false));	\
 	ASSERT_EQ(0, pvm_punch(self->vm.file, DATA, PAGES * PAGE));	\
@@ -362,6 +372,70 @@ TEST_F_TIMEOUT(strict, shared_half_unflushed, SEV_TEST_SECONDS)
 	BOOT_SHARED();
 	SKIP_ONE(SEV_SKIP_RECLAIM);
 	ASSERT_EQ(0, discard_shared(self));
+	WAS_SKIPPED(SEV_SKIP_RECLAIM);
+	EXPECT_REPORTS(PAGES, PAGES, self->vm.handle);
+}
+
+static int move_shared(FIXTURE_DATA(strict) *self)
+{
+	int ret = offline_page("soft_offline_page", self->pfns[FIRST]);
+
+	if (!ret && rmem_mapping_pfn(self->vm.mem + DATA) == self->pfns[FIRST])
+		ret = -EBUSY;
+	return ret;
+}
+
+TEST_F_TIMEOUT(strict, shared_half_moved, SEV_TEST_SECONDS)
+{
+	BOOT_SHARED();
+	ASSERT_EQ(0, move_shared(self));
+	EXPECT_EQ(0, reports(self));
+}
+
+TEST_F_TIMEOUT(strict, shared_half_moved_unflushed, SEV_TEST_SECONDS)
+{
+	struct sev_violation v;
+
+	BOOT_SHARED();
+	SKIP_ONE(SEV_SKIP_RECLAIM);
+	ASSERT_EQ(0, move_shared(self));
+	WAS_SKIPPED(SEV_SKIP_RECLAIM);
+	EXPECT_EQ(1, reports(self));
+	v = sev_machine_last_violation(&self->machine);
+	EXPECT_EQ(self->pfns[FIRST] * PAGE, v.address);
+	EXPECT_EQ(SEV_USE_HOST_READ, v.use);
+	EXPECT_EQ(self->vm.handle, v.handle);
+}
+
+/* Without a file, the VMM's pages are the guest's, and pinned until they are unregistered. */
+#define BOOT_PINNED() do {						\
+	struct sev_vm_config cfg_ = touching;				\
+									\
+	cfg_.memory = SEV_MEMORY_PINNED;				\
+	OK(sev_vm_boot(&self->vm, &cfg_));				\
+	RUN_VCPU(&self->vm.vcpus[0], DONE);				\
+	ASSERT_TRUE(find_mapped(self));					\
+	ASSERT_EQ(0, reports(self));					\
+} while (0)
+
+/* The pages stay mapped, so that no other flush is due. */
+static int unregister(FIXTURE_DATA(strict) *self)
+{
+	return sev_vm_unregister(&self->vm, self->vm.mem, ALL * PAGE);
+}
+
+TEST_F_TIMEOUT(strict, unregistered, SEV_TEST_SECONDS)
+{
+	BOOT_PINNED();
+	OK(unregister(self));
+	EXPECT_NO_REPORTS();
+}
+
+TEST_F_TIMEOUT(strict, unregistered_unflushed, SEV_TEST_SECONDS)
+{
+	BOOT_PINNED();
+	SKIP_ONE(SEV_SKIP_RECLAIM);
+	OK(unregister(self));
 	WAS_SKIPPED(SEV_SKIP_RECLAIM);
 	EXPECT_REPORTS(PAGES, PAGES, self->vm.handle);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the parts of svm_bare share, programs without an operating system that test SVM and the
- * registers around it on the processor itself: svm_bare.c and svm_bare_{sev,nosev,strict,busy}.c,
+ * registers around it on the processor itself: svm_bare.c and svm_bare_{sev,nosev,strict,busy,monitor}.c,
  * the tests, each a program; svm_bare_lib.c, what they need; svm_bare_psp.c, the secure processor;
  * svm_bare_launch.c, an SEV guest; svm_bare_entry.S, where host, guests and events begin.
  *
@@ -166,6 +166,9 @@ void apic_write(u32 reg, u32 value);
 
 /* A line of text for the test's log; it has failed if the two differ. */
 void expect(const char *what, u64 want, u64 got);
+
+/* Stop the machine, where it has a pvpanic device and -action panic=pause, until the monitor says "cont". */
+void svm_bare_stop(void);
 
 /* Whether the current test has failed. */
 int svm_bare_failed(void);

@@ -25,7 +25,10 @@
 #define PAGE_OF_GUEST	(PRIVATE + GUEST_RAM)
 
 /* Of the secure processor's counters (sev_machine.h). */
-enum { COUNTER_VIOLATIONS = 7, COUNTER_ADDRESS, COUNTER_WHAT };
+enum {
+	COUNTER_GUEST_CLFLUSH = 2, COUNTER_PAGE_FLUSH,
+	COUNTER_VIOLATIONS = 7, COUNTER_ADDRESS, COUNTER_WHAT,
+};
 
 static inline volatile u64 *word(u64 at)
 {

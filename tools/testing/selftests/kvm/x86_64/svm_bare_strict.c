@@ -164,6 +164,8 @@ static void wbinvd_flushes(void)
 
 static void page_flush(void)
 {
+	u64 before = psp_counter(COUNTER_PAGE_FLUSH);
+
 	begin();
 	run_guest(guest_writes);
 	write_msr(MSR_VM_PAGE_FLUSH, PAGE_OF_GUEST | SEV_ASID);
@@ -174,10 +176,14 @@ static void page_flush(void)
 	write_msr(MSR_VM_PAGE_FLUSH, (PAGE_OF_GUEST + PAGE) | SEV_ASID);
 	read_host();
 	expect_reports("of another ASID, and another page", 1, HOST_READ);
+	/* Whatever they reached. */
+	expect("so many", 3, psp_counter(COUNTER_PAGE_FLUSH) - before);
 }
 
 static void guest_flushes(void)
 {
+	u64 before = psp_counter(COUNTER_GUEST_CLFLUSH);
+
 	begin();
 	run_guest(guest_writes_and_flushes);
 	read_host();
@@ -189,6 +195,8 @@ static void guest_flushes(void)
 	run_guest(guest_writes_and_flushes_alias);
 	read_host();
 	expect_reports("without the C-bit", 1, HOST_READ);
+	flush_line(PLAIN);
+	expect("so many, without the host's", 3, psp_counter(COUNTER_GUEST_CLFLUSH) - before);
 }
 
 static void guest_without_the_cbit(void)
