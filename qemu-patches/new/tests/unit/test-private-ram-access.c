@@ -97,7 +97,10 @@ static void test_stray(void)
     world_end();
 }
 
-/* A vCPU's access that found no memory, and finds private RAM. What a device does then is a device's. */
+/*
+ * A vCPU's access that found no memory, and finds private RAM. What a device
+ * does then is a device's.
+ */
 static void test_early(void)
 {
     begin_running(PRIVATE_RAM_STRAY_STOP);
