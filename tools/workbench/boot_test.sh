@@ -48,8 +48,7 @@ product()
 		[ "$mem$kernel" != 64Gdebug ] || work=,work=full
 		echo "vcpus=$vcpus,tdp=$tdp,thp=$thp,mem=$mem,kernel=$kernel$work"
 	done; done; done; done; done
-	# Each exit of the guest, some 400,000, makes the machine encrypt what it has in plain text.
-	echo vcpus=1,tdp=on,thp=on,mem=512M,kernel=fast,work=boot,enc=paranoid
+	echo vcpus=1,tdp=on,thp=on,mem=2G,kernel=fast,enc=paranoid
 	echo vcpus=2,tdp=on,thp=off,mem=2G,kernel=fast,enc=strict
 	echo disk
 }

@@ -50,7 +50,10 @@ static struct {
     uint64_t pages;
     GPtrArray *dirty;       /* of SevEncDirty */
     unsigned nr_dirty;      /* those in use; the others are spare */
-    GArray *filled;         /* pages to forget at #VMEXIT, when paranoid */
+    /* When paranoid: pages to forget at #VMEXIT, and what they held. */
+    GArray *filled;
+    uint8_t *forgotten;
+    unsigned long *has_forgotten;
     SevEncStats stats;
 } enc;
 
@@ -86,12 +89,36 @@ hwaddr sev_enc_pa_of(uint64_t page)
                                  : enc.high_start + offset - enc.low_size;
 }
 
+static bool has_code(ram_addr_t addr)
+{
+    return !cpu_physical_memory_get_dirty_flag(addr, DIRTY_MEMORY_CODE);
+}
+
 /* Code that was translated from a page which now has other contents. */
 static void forget_code(ram_addr_t addr)
 {
-    if (!cpu_physical_memory_get_dirty_flag(addr, DIRTY_MEMORY_CODE)) {
+    if (has_code(addr)) {
         tb_invalidate_phys_range(addr, addr + PAGE);
     }
+}
+
+/*
+ * Nothing is executed from a page that was forgotten before it is loaded again,
+ * and then it mostly is what it was. To translate all of a guest's code anew
+ * after each exit would take more time than all the rest.
+ */
+static void keep_code(uint64_t page)
+{
+    if (has_code(enc.plain_addr + page * PAGE)) {
+        memcpy(enc.forgotten + page * PAGE, enc.plain + page * PAGE, PAGE);
+        set_bit(page, enc.has_forgotten);
+    }
+}
+
+static bool is_as_forgotten(uint64_t page)
+{
+    return enc.paranoid && test_and_clear_bit(page, enc.has_forgotten) &&
+           !memcmp(enc.plain + page * PAGE, enc.forgotten + page * PAGE, PAGE);
 }
 
 static bool raw_changed(uint64_t page)
@@ -271,9 +298,11 @@ static void load_page(uint64_t page, SevEncKey *key)
     /* First the bit: who writes to RAM after this is seen next time. */
     cpu_physical_memory_test_and_clear_dirty(enc.raw_addr + page * PAGE, PAGE,
                                              DIRTY_MEMORY_VGA);
-    forget_code(enc.plain_addr + page * PAGE);
     sev_cipher_crypt(key->cipher, sev_enc_pa_of(page), enc.raw + page * PAGE,
                      plain, PAGE, false);
+    if (!is_as_forgotten(page)) {
+        forget_code(enc.plain_addr + page * PAGE);
+    }
     if (enc.paranoid && !p->key) {
         g_array_append_val(enc.filled, page);
     }
@@ -426,7 +455,7 @@ static void poison(void)
         uint64_t page = g_array_index(enc.filled, uint64_t, i);
 
         assert(!enc.page[page].dirty);
-        forget_code(enc.plain_addr + page * PAGE);
+        keep_code(page);
         memset(enc.plain + page * PAGE, 0xa5, PAGE);
         enc.page[page].key = 0;
     }
@@ -643,6 +672,15 @@ bool sev_enc_enable(Object *owner, bool paranoid, Error **errp)
     enc.plain = memory_region_get_ram_ptr(&enc.shadow);
     enc.plain_addr = memory_region_get_ram_addr(&enc.shadow);
     enc.paranoid = paranoid;
+    if (paranoid) {
+        enc.forgotten = qemu_anon_ram_alloc(enc.pages * PAGE, NULL, false,
+                                            true);
+        if (!enc.forgotten) {
+            error_setg_errno(errp, errno, "no memory for paranoid=on");
+            return false;
+        }
+        enc.has_forgotten = bitmap_new(enc.pages);
+    }
     /* Huge pages would make it larger than what guests touch. */
     qemu_madvise(enc.plain, enc.pages * PAGE, QEMU_MADV_NOHUGEPAGE);
     memory_region_set_log(ms->ram, true, DIRTY_MEMORY_VGA);

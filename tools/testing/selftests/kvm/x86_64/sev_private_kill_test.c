@@ -26,6 +26,7 @@
 
 #define SECONDS		900
 #define KILLS		20
+#define RUN_MS		300		/* that the guest runs */
 #define PAGES		4096ul		/* 16 MiB: a launch takes a while */
 #define RANGE		256ul
 #define MAX_ASIDS	600
@@ -33,10 +34,20 @@
 #define USER		2302
 #define CHARGE_PAGES	16l
 
+/* Where a VMM is in its life, for whoever kills it. */
+enum stage {
+	LAUNCHES,
+	RUNS,
+	ENDS,
+	NR_STAGES
+};
+
 FIXTURE(killed) {
 	struct sev_holdings before;
 	struct sev_group group;
 	unsigned int asids;
+	/* Shared with the VMMs. */
+	enum stage *stage;
 };
 
 FIXTURE_VARIANT(killed) {
@@ -51,6 +62,11 @@ FIXTURE_VARIANT_ADD(killed, guest_memfd) {
 	.memory = SEV_MEMORY_GUEST_MEMFD,
 };
 
+static void at_stage(enum stage *at, enum stage stage)
+{
+	__atomic_store_n(at, stage, __ATOMIC_SEQ_CST);
+}
+
 FIXTURE_SETUP(killed)
 {
 	struct sev_cpu_info info;
@@ -60,6 +76,11 @@ FIXTURE_SETUP(killed)
 	self->asids = info.max_asid - info.min_sev_asid + 1;
 	ASSERT_EQ(0, chmod("/dev/kvm", 0666));
 	ASSERT_EQ(0, chmod("/dev/sev", 0666));
+	self->stage = mmap(NULL, sizeof(*self->stage), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->stage);
+	/* Its page is not for a VMM's cgroup to pay. */
+	at_stage(self->stage, LAUNCHES);
 	ASSERT_EQ(0, sev_group_create(&self->group, "sev-killed"));
 	self->before = sev_holdings_now();
 }
@@ -67,6 +88,7 @@ FIXTURE_SETUP(killed)
 FIXTURE_TEARDOWN(killed)
 {
 	sev_group_destroy(&self->group);
+	munmap(self->stage, sizeof(*self->stage));
 }
 
 struct runner {
@@ -85,7 +107,7 @@ static void *run_vcpu(void *data)
 }
 
 /* From the creation of a VM to its end. */
-static int one_life(enum sev_memory memory, unsigned int ms)
+static int one_life(enum sev_memory memory, unsigned int ms, enum stage *stage)
 {
 	struct sev_vm_config cfg = {
 		.sev = true, .memory = memory, .pages = PAGES, .vcpus = 2,
@@ -95,10 +117,13 @@ static int one_life(enum sev_memory memory, unsigned int ms)
 	struct sev_convert convert = { 0 };
 	struct runner runners[2];
 	pthread_t threads[2];
-	int ret = sev_vm_boot(&vm, &cfg);
+	int ret;
 
+	at_stage(stage, LAUNCHES);
+	ret = sev_vm_boot(&vm, &cfg);
 	if (!ret)
 		ret = sev_convert_init(&convert, &vm);
+	at_stage(stage, RUNS);
 	for (int i = 0; i < 2 && !ret; i++) {
 		runners[i] = (struct runner) { &vm.vcpus[i], &convert, ms };
 		ret = -pthread_create(&threads[i], NULL, run_vcpu, &runners[i]);
@@ -107,13 +132,14 @@ static int one_life(enum sev_memory memory, unsigned int ms)
 		pthread_join(threads[i], NULL);
 	if (!ret && !convert.requests)
 		ret = -EPROTO;
+	at_stage(stage, ENDS);
 	sev_convert_free(&convert);
 	sev_vm_destroy(&vm);
 	return ret;
 }
 
 /* Life after life, as a user without privileges, until it is killed. A life that fails ends it. */
-static void __noreturn vmm(const struct sev_group *group, enum sev_memory memory)
+static void __noreturn vmm(const struct sev_group *group, enum sev_memory memory, enum stage *stage)
 {
 	struct rlimit limit = { 2 * PAGES * SEV_PAGE_SIZE, 2 * PAGES * SEV_PAGE_SIZE };
 	int ret;
@@ -121,7 +147,7 @@ static void __noreturn vmm(const struct sev_group *group, enum sev_memory memory
 	if (sev_group_enter(group) || setrlimit(RLIMIT_MEMLOCK, &limit) || rmem_become(USER, false))
 		_exit(100);
 	do {
-		ret = one_life(memory, 300);
+		ret = one_life(memory, RUN_MS, stage);
 	} while (!ret);
 	fprintf(stderr, "# a VMM ended by itself: %d\n", ret);
 	_exit(101);
@@ -178,36 +204,56 @@ static unsigned int life_us(struct __test_metadata *_metadata, FIXTURE_DATA(kill
 
 	ASSERT_LE(0, pid);
 	if (!pid)
-		_exit(sev_group_enter(&self->group) || one_life(memory, 300));
+		_exit(sev_group_enter(&self->group) || one_life(memory, RUN_MS, self->stage));
 	status = rmem_wait(pid, SEV_TEST_SECONDS);
 	ASSERT_EQ(0, status);
 	return (rmem_now() - start) * 1e6;
 }
 
+static void wait_until_it_runs(const enum stage *stage, pid_t pid)
+{
+	siginfo_t ended;
+
+	while (__atomic_load_n(stage, __ATOMIC_SEQ_CST) != RUNS) {
+		ended.si_pid = 0;
+		/* By itself: the test will see it. */
+		if (waitid(P_PID, pid, &ended, WEXITED | WNOHANG | WNOWAIT) || ended.si_pid)
+			return;
+		usleep(1000);
+	}
+}
+
 TEST_F_TIMEOUT(killed, at_random_moments, SECONDS)
 {
-	unsigned int seed = 20230, life = life_us(_metadata, self, variant->memory), during_launch = 0;
+	unsigned int seed = 20230, life = life_us(_metadata, self, variant->memory);
+	unsigned int killed[NR_STAGES] = { 0 };
 	const char *left;
 	int status;
 
 	for (int i = 0; i < KILLS; i++) {
-		/* All over the first life, and into the next. */
-		unsigned int us = rand_r(&seed) % (life + life / 4);
-		pid_t pid = fork();
+		/* All over the first life, and into the next; or from when the guest runs on. */
+		unsigned int us = rand_r(&seed) % (i & 1 ? RUN_MS * 1000 : life + life / 4);
+		pid_t pid;
 
+		at_stage(self->stage, LAUNCHES);
+		pid = fork();
 		ASSERT_LE(0, pid);
 		if (!pid)
-			vmm(&self->group, variant->memory);
+			vmm(&self->group, variant->memory, self->stage);
+		if (i & 1)
+			wait_until_it_runs(self->stage, pid);
 		usleep(us);
-		during_launch += us < life / 2;
 		ASSERT_EQ(0, kill(pid, SIGKILL));
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		killed[*self->stage]++;
 		EXPECT_TRUE(WIFSIGNALED(status)) {
 			TH_LOG("status %#x", status);
 		}
 		NOTHING_LEFT_SINCE(&self->before);
 	}
-	EXPECT_TRUE(during_launch > 0 && during_launch < KILLS);
+	TH_LOG("killed: %u in the launch, %u while it ran, %u at its end", killed[LAUNCHES], killed[RUNS], killed[ENDS]);
+	EXPECT_LT(0, killed[LAUNCHES]);
+	EXPECT_LT(0, killed[RUNS]);
 	left = sev_group_residue(&self->group);
 	EXPECT_EQ(NULL, left) {
 		TH_LOG("%s", left);
